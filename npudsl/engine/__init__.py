@@ -1,0 +1,1 @@
+"""Clock and processes: decides what runs, runs it, and remembers enough to say why."""

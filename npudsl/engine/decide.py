@@ -1,0 +1,90 @@
+"""The one decision: is the result of this action there? Build and plan ask the same code.
+
+A step is decided in two halves: its parts (as soon as the step's inputs are known), then its join (as soon as every
+part is). A key is made of the actual digests of what goes in, so early cutoff needs no code of its own: when a step
+that ran made what it made before, the keys behind it are the old ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from npudsl.artifacts.blob import Blob, Tree
+from npudsl.keys import Json
+from npudsl.plan.action import Host, action_key, action_record, tree_digest
+from npudsl.plan.step import Part, PartOutput, RunModule, Step
+
+if TYPE_CHECKING:
+    from npudsl.store.cache import Cache
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An action's record and key, and its result or why there is none."""
+
+    record: Json
+    key: str
+    tree: Tree | None
+    why_not: str
+    seconds: float = 0.0
+
+
+class Decider:
+    """Asks the cache about actions. ``forced`` steps never have results."""
+
+    def __init__(self, cache: Cache, host: Host, forced: frozenset[str] = frozenset()) -> None:
+        self._cache = cache
+        self._host = host
+        self._forced = forced
+
+    def part(self, step: Step, part: Part, made: Mapping[str, Tree]) -> Decision:
+        """Decide a part; ``made`` holds the trees of the parts it reads."""
+        inputs = {role: blob.digest for role, blob in resolved_inputs(part, made).items()}
+        return self._decide(step, action_record(step.kind, "part", part.record, inputs, self._host))
+
+    def join(self, step: Step, inputs: Mapping[str, Tree], parts: Mapping[str, Tree]) -> Decision:
+        """Decide the join of a step whose parts are all there."""
+        digests = {role: tree_digest(tree) for role, tree in inputs.items()}
+        digests |= {f"part:{name}": tree_digest(tree) for name, tree in parts.items()}
+        return self._decide(step, action_record(step.kind, "join", step.record, digests, self._host))
+
+    def adopt(self, step: Step, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], tree: Tree) -> None:
+        """Record ``tree`` as the join of ``step`` over these inputs: for a caller who can prove that it would be."""
+        decision = self.join(step, inputs, parts)
+        if decision.tree is None:
+            self._cache.publish(decision.key, tree, 0.0)
+
+    def _decide(self, step: Step, record: Json) -> Decision:
+        key = action_key(record)
+        if step.id in self._forced:
+            return Decision(record, key, None, "forced")
+        result, why_not = self._cache.lookup(key)
+        if result is None:
+            return Decision(record, key, None, why_not)
+        return Decision(record, key, result.tree, "", result.wall_seconds)
+
+
+def resolved_inputs(part: Part, made: Mapping[str, Tree]) -> dict[str, Blob]:
+    """The part's inputs with outputs of other parts put in; raises ``KeyError`` while one is not made yet."""
+    return {
+        role: made[source.part][source.name] if isinstance(source, PartOutput) else source
+        for role, source in part.inputs.items()
+    }
+
+
+def file_trees(step: Step) -> dict[str, Tree]:
+    """The step's files as inputs."""
+    return {role: {"file": file.blob} for role, file in step.files.items()}
+
+
+def waits_for(part: Part) -> frozenset[str]:
+    """Names of the parts that this one reads."""
+    return frozenset(source.part for source in part.inputs.values() if isinstance(source, PartOutput))
+
+
+def load_run_module(step: Step) -> RunModule:
+    """The step's code."""
+    return cast(RunModule, importlib.import_module(step.kind.run_module))

@@ -1,0 +1,139 @@
+"""What a build would do, without doing it: the same decisions as the build, as far as digests are known.
+
+A step whose inputs are known is expanded and every part is asked for. Behind a step that will run, digests are not
+known; there the last build's parts say which of them touch the layers that change (a step kind may bring a function
+for it, ``StepKind.predict``), and the rest is reused unless the layer turns out different.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from npudsl.engine.decide import Decider, file_trees, load_run_module, waits_for
+from npudsl.engine.memory import Memory, StepMemory
+from npudsl.engine.space import StepSpace
+from npudsl.plan.action import tree_digest
+from npudsl.plan.difference import differences
+from npudsl.plan.step import Part, Step
+
+if TYPE_CHECKING:
+    from npudsl.artifacts.blob import Tree
+    from npudsl.keys import Json
+    from npudsl.store.cache import Cache
+
+
+@dataclass(frozen=True)
+class StepForecast:
+    """What a build would do with one step. ``seconds`` is a guess from past wall times, None when there are none."""
+
+    id: str
+    verdict: Literal["reuse", "run"]
+    reason: str
+    parts: int | None
+    parts_to_run: tuple[str, ...] | None
+    layers: tuple[str, ...]
+    seconds: float | None
+
+
+@dataclass
+class _Known:
+    trees: dict[str, Tree] = field(default_factory=dict)
+    changed_layers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def forecast(steps: Iterable[Step], cache: Cache, decider: Decider, memory: Memory) -> list[StepForecast]:
+    """Forecast every step, in plan order."""
+    known = _Known()
+    return [_forecast_step(step, cache, decider, memory.steps.get(step.id), known) for step in steps]
+
+
+def _forecast_step(step: Step, cache: Cache, decider: Decider, old: StepMemory | None, known: _Known) -> StepForecast:
+    if all(source in known.trees for source in step.inputs.values()):
+        return _forecast_known(step, cache, decider, old, known)
+    return _forecast_behind(step, old, known)
+
+
+def _forecast_known(step: Step, cache: Cache, decider: Decider, old: StepMemory | None, known: _Known) -> StepForecast:
+    inputs = {role: known.trees[source] for role, source in step.inputs.items()} | file_trees(step)
+    space = StepSpace(cache.content, step.files)
+    previous = old.part_records if old else []
+    parts = load_run_module(step).expand(step.record, inputs, space, previous, step.context)
+    made: dict[str, Tree] = {}
+    missing: list[Part] = []
+    first_reason = ""
+    for part in parts:
+        if not waits_for(part) <= made.keys():
+            missing.append(part)
+            continue
+        decision = decider.part(step, part, made)
+        if decision.tree is not None:
+            made[part.name] = decision.tree
+            continue
+        missing.append(part)
+        first_reason = first_reason or _why(part.name, decision.record, old) or decision.why_not
+    if not missing:
+        decision = decider.join(step, inputs, made)
+        if decision.tree is not None:
+            known.trees[step.id] = decision.tree
+            return StepForecast(step.id, "reuse", "", len(parts), (), (), 0.0)
+        reason = _join_reason(step, inputs, old) or decision.why_not
+        return StepForecast(step.id, "run", reason, len(parts), (), (), old.join_seconds if old else None)
+    layers = tuple(dict.fromkeys(layer for part in missing for layer in part.layers))
+    known.changed_layers[step.id] = layers
+    names = tuple(part.name for part in missing)
+    return StepForecast(step.id, "run", first_reason, len(parts), names, layers, _seconds(names, parts, old))
+
+
+def _forecast_behind(step: Step, old: StepMemory | None, known: _Known) -> StepForecast:
+    changing = [source for source in step.inputs.values() if source not in known.trees]
+    reason = f"{changing[0]} will change"
+    layers = tuple(dict.fromkeys(layer for source in changing for layer in known.changed_layers.get(source, ())))
+    if old is None or not old.parts:
+        known.changed_layers[step.id] = layers
+        return StepForecast(step.id, "run", reason, None, None, layers, None)
+    if not step.kind.predict or not layers:
+        names = tuple(part.name for part in old.parts)
+        return StepForecast(step.id, "run", reason, len(names), names, layers, old.seconds)
+    module, _, function = step.kind.predict.partition(":")
+    previous: list[Json] = [
+        {"name": part.name, "layers": list(part.layers), "record": part.action["record"]} for part in old.parts
+    ]
+    names = tuple(getattr(importlib.import_module(module), function)(previous, layers))
+    known.changed_layers[step.id] = layers
+    seconds = sum(part.seconds for part in old.parts if part.name in names) + old.join_seconds
+    return StepForecast(step.id, "run", reason, len(old.parts), names, layers, seconds)
+
+
+def _why(name: str, record: Json, old: StepMemory | None) -> str:
+    """The changed fields against the same part of the last build."""
+    if old is None:
+        return ""
+    before = next((part.action for part in old.parts if part.name == name), None)
+    if before is None:
+        return "new part" if old.parts else ""
+    changes = differences(before, record)
+    return f"{name}: {'; '.join(changes)}".replace("record.", "").replace("inputs.", "") if changes else ""
+
+
+def _join_reason(step: Step, inputs: Mapping[str, Tree], old: StepMemory | None) -> str:
+    if old is None:
+        return ""
+    changes = differences(old.record, step.record)
+    changes += [
+        f"{step.inputs.get(role, role)} changed"
+        for role, tree in inputs.items()
+        if old.inputs.get(role) != tree_digest(tree)
+    ]
+    return "; ".join(changes)
+
+
+def _seconds(names: tuple[str, ...], parts: list[Part], old: StepMemory | None) -> float | None:
+    """Past wall times of the same parts; for new ones the mean of the others."""
+    if old is None or not old.parts:
+        return None
+    past = {part.name: part.seconds for part in old.parts}
+    mean = sum(past.values()) / len(past)
+    return sum(past.get(name, mean) for name in names) + old.join_seconds

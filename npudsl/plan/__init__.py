@@ -1,0 +1,1 @@
+"""The DAG: what follows what, and when two steps are the same."""
