@@ -1,0 +1,1 @@
+"""The terminal: arguments, environment, exit codes, progress. The only room that prints."""
