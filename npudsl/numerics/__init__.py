@@ -1,0 +1,1 @@
+"""The integer arithmetic: every rounding, clamp and zero-point rule by name, in numpy. See ``docs/numerics.md``."""
