@@ -84,6 +84,13 @@ class BuildReport:
         lines += [f"  {item.code}: {item.message}" for item in self.diagnostics if item.severity == "error"]
         return "\n".join(lines)
 
+    def later_record(self) -> dict[str, Json]:
+        """What an up-to-date build says later in JSON: the same findings, and nothing ran."""
+        record = self.record()
+        record["seconds"] = 0.0
+        record["steps"] = [{**step, "ran": False, "parts_ran": 0} for step in record["steps"]]
+        return record
+
     def record(self) -> dict[str, Json]:
         """The JSON form."""
         from npudsl.diagnostics.render import to_json

@@ -40,11 +40,12 @@ def save_state(
         "format": SNAPSHOT_FORMAT,
         "identity": identity(),
         "options": " ".join(sorted(root_options)),
+        "program": str(project.path.resolve()),
         "files": files,
         "absent": _absent(project),
         "exit_code": report.exit_code,
         "summary": report.later_summary,
-        "result": report.record(),
+        "result": report.later_record(),
     }
     save_snapshot(state_path(str(project.path)), record)
 

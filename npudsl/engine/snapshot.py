@@ -60,6 +60,8 @@ def up_to_date(program_path: str, options: str) -> Snapshot | None:
             record = json.load(stream)
         if record["format"] != SNAPSHOT_FORMAT or record["identity"] != identity() or record["options"] != options:
             return None
+        if record["program"] != os.path.realpath(program_path):
+            return None  # a copied project brings the snapshot of the original along
         files = record["files"]
         if any(os.path.lexists(absent) for absent in record["absent"]):
             return None

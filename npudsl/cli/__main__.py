@@ -1,0 +1,5 @@
+"""``python -m npudsl.cli`` is ``npu``."""
+
+from npudsl.cli.start import main
+
+main()

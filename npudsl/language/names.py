@@ -1,0 +1,37 @@
+"""Names that were probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known names closest to ``name``, best first; a name that differs only in case comes before all others."""
+    candidates = list(dict.fromkeys(known))
+    same = [candidate for candidate in candidates if candidate.lower() == name.lower() and candidate != name]
+    lowered: dict[str, str] = {}
+    for candidate in candidates:
+        lowered.setdefault(candidate.lower(), candidate)
+    close = difflib.get_close_matches(name.lower(), lowered, n=most, cutoff=0.6)
+    found = list(dict.fromkeys([*same, *(lowered[match] for match in close)]))
+    return [candidate for candidate in found if candidate != name][:most]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """``("did you mean `x`?",)`` or nothing."""
+    close = near(name, known)
+    return (f"did you mean `{close[0]}`?",) if close else ()
+
+
+def listed(names: Iterable[str]) -> str:
+    """``a, b and c`` with each name in backticks."""
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def with_article(noun: str) -> str:
+    """``a dataset``, ``an input``."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

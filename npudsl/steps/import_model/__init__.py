@@ -1,0 +1,1 @@
+"""import: a model file to a simplified graph with layer groups, checked against the untouched model."""

@@ -1,0 +1,79 @@
+"""Quantize: from a float model, its statistics and the rules of a variant to an integer program and its table.
+
+Inputs of the step: ``model`` (import), ``statistics`` (calibrate; absent when every range is fixed by rules), and the
+optional file ``table``, the committed ``.quant`` of the variant, whose numbers are kept where nothing really changed.
+
+One part per layer that has something of its own to compute: the ranges of its outputs and the codes of its weights. A
+part's record holds the effective settings of that layer only, and its inputs are the statistics and constants that it
+reads, so a rule on one layer changes the key of one part. The join puts the integer program together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from npudsl.plan.step import FileInput, Step, StepKind
+
+if TYPE_CHECKING:
+    from npudsl.keys import Json
+
+KIND = StepKind(
+    name="quantize",
+    version=1,
+    run_module="npudsl.steps.quantize.run",
+    code=(
+        "npudsl.artifacts.float_model",
+        "npudsl.artifacts.quant_table",
+        "npudsl.artifacts.quantized_model",
+        "npudsl.artifacts.statistics",
+        "npudsl.artifacts.text_fields",
+        "npudsl.ir.graph",
+        "npudsl.ir.groups",
+        "npudsl.language.program",
+        "npudsl.language.resolve",
+        "npudsl.machine.bounds",
+        "npudsl.machine.lowering",
+        "npudsl.machine.pooling",
+        "npudsl.machine.resampling",
+        "npudsl.machine.tables",
+        "npudsl.numerics",
+        "npudsl.steps.quantize",
+    ),
+    numeric=True,
+    tools=("numpy",),
+    predict="npudsl.steps.quantize.kind:predict",
+)
+
+TABLE_ROLE = "table"
+"""Role of the committed ``.quant`` among the step's files."""
+
+
+@dataclass(frozen=True)
+class QuantizeConfig:
+    """What quantization depends on besides model and statistics."""
+
+    variant: Json
+    """The variant as ``npudsl.language.resolve.quantize_record`` writes it."""
+    profile: str = "exact"
+    """Arithmetic profile of the program (docs/numerics.md)."""
+    saturation: str = "full"
+    """Codes of dynamic fixed point: the ``full`` range, or ``symmetric`` without the lowest code."""
+
+    def record(self) -> dict[str, Json]:
+        return {"variant": self.variant, "profile": self.profile, "saturation": self.saturation}
+
+
+def quantize_step(
+    config: QuantizeConfig, *, variant: str, inputs: Mapping[str, str], table: FileInput | None = None
+) -> Step:
+    """The step ``quantize:<variant>``; ``inputs`` maps ``model`` and ``statistics`` to step ids."""
+    files = {} if table is None else {TABLE_ROLE: table}
+    return Step(KIND, variant, config.record(), dict(inputs), files)
+
+
+def predict(parts: Sequence[Mapping[str, Any]], layers: Iterable[str]) -> tuple[str, ...]:
+    """Which parts of the last run will run when these layers change: those that cover one of them."""
+    changed = set(layers)
+    return tuple(str(part["name"]) for part in parts if not changed.isdisjoint(part["layers"]))

@@ -1,0 +1,46 @@
+"""Sticky numbers: a committed range stays when the new one is the same but for rounding noise.
+
+Another BLAS, thread count or processor changes the last digits of what calibration sees. A new range replaces the one
+in the table only when an end moved by more than max(1/100 of a step, 1e-6 of the range); so a table changes when the
+model, the data or the settings change, and not because another machine made it.
+"""
+
+from __future__ import annotations
+
+from npudsl.artifacts.quant_table import QuantTable, TableLine
+from npudsl.steps.quantize.parameters import parameters_of
+from npudsl.steps.quantize.settings import Settings
+
+STEP_SHARE = 0.01
+RANGE_SHARE = 1e-6
+
+
+def kept_range(
+    name: str, settings: Settings, new: tuple[float, float], table: QuantTable | None
+) -> tuple[float, float]:
+    """The range of activation ``name``: the table's where it is close enough, else ``new``.
+
+    An end that a rule fixes is always the rule's.
+    """
+    line = None if table is None else _line(name, settings, table)
+    if line is None or line.low is None or line.high is None or not _is_close((line.low, line.high), new, settings):
+        return new
+    return (
+        line.low if settings.low is None else new[0],
+        line.high if settings.high is None else new[1],
+    )
+
+
+def _line(name: str, settings: Settings, table: QuantTable) -> TableLine | None:
+    """The old line of the same kind of number; a float tensor has its range in the line of its converter."""
+    for key in (name, f"{name}/to_{settings.type}"):
+        line = table.activations.get(key)
+        if line is not None and (line.type, line.scheme) == (settings.type, settings.scheme):
+            return line
+    return None
+
+
+def _is_close(old: tuple[float, float], new: tuple[float, float], settings: Settings) -> bool:
+    step = parameters_of(*new, settings.type, settings.scheme).scale
+    tolerance = max(STEP_SHARE * step, RANGE_SHARE * (new[1] - new[0]))
+    return all(abs(before - after) <= tolerance for before, after in zip(old, new, strict=True))
