@@ -65,6 +65,9 @@ class StepRunner:
         made: dict[str, Tree] = {}
         for part in self.parts:
             made[part.name] = self._part(module, part, made)
+        settle = getattr(module, "settle", None)
+        if settle is not None:
+            record = {**record, "settled": settle(record, inputs, made, self.space)}
         return module.join(record, inputs, made, self.space)
 
     @property

@@ -46,7 +46,8 @@ class Npu:
         outcome = Outcome(done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in outcome.text, outcome.text
         if code is not None:
-            assert done.returncode == code, f"exit code {done.returncode}, expected {code}\n{outcome.err[-4000:] or outcome.out[-2000:]}"
+            ending = outcome.err[-4000:] or outcome.out[-2000:]
+            assert done.returncode == code, f"exit code {done.returncode}, expected {code}\n{ending}"
         return outcome
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -60,5 +61,6 @@ class Npu:
 def digits_copy(folder: Path) -> Npu:
     """The digits example in ``folder/project`` with a cache beside it."""
     project = folder / "project"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("out", ".npudsl", "*.quant", "*.lock", "__pycache__"))
+    made = shutil.ignore_patterns("out", ".npudsl", "*.quant", "*.lock", "__pycache__")
+    shutil.copytree(EXAMPLE, project, ignore=made)
     return Npu(project, folder / "cache")

@@ -16,7 +16,6 @@ from npudsl.api.state import save_state
 from npudsl.artifacts.comparison import ComparisonReport
 from npudsl.diagnostics import Diagnostic
 from npudsl.diagnostics.render import locate
-from npudsl.engine.decide import Decider
 from npudsl.engine.events import Reporter, SilentReporter
 from npudsl.engine.files import FileTracker
 from npudsl.engine.host import host_for
@@ -117,8 +116,8 @@ def build_program(
 ) -> BuildReport:
     """Bring the program in ``path`` up to date.
 
-    Raises ``UserError`` (the program or its data), ``StepFailed``, ``EnvironmentMissing``. A requirement that is not met
-    does not raise: it is in the report, and in its exit code.
+    Raises ``UserError`` (the program or its data), ``StepFailed``, ``EnvironmentMissing``. A requirement that is not
+    met does not raise: it is in the report, and in its exit code.
     """
     options = options or BuildOptions()
     started = time.monotonic()
@@ -164,7 +163,7 @@ def _build(project: Project, options: BuildOptions, reporter: Reporter, started:
         comparisons, findings = _judge(project, pipeline, results, cache)
         if whole:
             remove_left_over(project, exports)
-            committed = commit_texts(project, pipeline, results, comparisons, cache, Decider(cache, host))
+            committed = commit_texts(project, pipeline, results, comparisons, cache)
         warnings = (*project.program.warnings, *pipeline.warnings, *findings)
         report = BuildReport(
             project.program.name,

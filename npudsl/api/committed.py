@@ -29,7 +29,6 @@ from npudsl.artifacts.lock_file import (
 )
 from npudsl.artifacts.quant_table import read_table
 from npudsl.diagnostics import UserError
-from npudsl.engine.decide import Decider, file_trees
 from npudsl.engine.files import FileTracker
 from npudsl.engine.run import StepResult
 from npudsl.keys import digest_record
@@ -73,7 +72,6 @@ def commit_texts(
     results: Mapping[str, StepResult],
     comparisons: tuple[ComparisonReport, ...],
     cache: Cache,
-    decider: Decider,
 ) -> list[PlacedFile]:
     """Write tables and lock; returns the files. Raises ``EnvironmentMissing`` when one cannot be written."""
     written = []
@@ -82,21 +80,11 @@ def commit_texts(
             continue
         result = results[step.id]
         text = cache.content.read_bytes(result.tree["table"])
-        placed = write_if_different(table_path(project, step.name), text)
-        written.append(placed)
-        _adopt_table(step, result, placed, len(text), decider)
+        written.append(write_if_different(table_path(project, step.name), text))
     lock = LockFile(__version__, project.program.version, tuple(_lock_lines(project, pipeline, comparisons)))
     path = lock_path(project)
     written.append(write_if_different(path, render_lock(merge_sticky(_old_lock(path), lock)).encode()))
     return written
-
-
-def _adopt_table(step: Step, result: StepResult, table: PlacedFile, size: int, decider: Decider) -> None:
-    """The next build reads the table just written. A table keeps what it wrote itself, so the result is this one."""
-    file = FileInput(table.digest, size, str(table.path), table.path.name)
-    with_table = Step(step.kind, step.name, step.record, step.inputs, {**step.files, TABLE_ROLE: file}, step.context)
-    inputs = {role: tree for role, tree in result.inputs.items() if role not in step.files} | file_trees(with_table)
-    decider.adopt(with_table, inputs, result.made, result.tree)
 
 
 def _old_lock(path: Path) -> LockFile | None:

@@ -88,9 +88,10 @@ def graph_from_record(record: Mapping[str, Any], constants: Mapping[str, Any]) -
 
 def groups_from_record(record: Mapping[str, Any]) -> tuple[LayerGroup, ...]:
     """The layer groups of ``graph.json``."""
-    groups = []
-    for item in record["groups"]:
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
-        values["clamp"] = Clamp(**item["clamp"]) if item["clamp"] else None
-        groups.append(LayerGroup(**values))
-    return tuple(groups)
+    return tuple(_group(item) for item in record["groups"])
+
+
+def _group(item: Mapping[str, Any]) -> LayerGroup:
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
+    values["clamp"] = Clamp(**item["clamp"]) if item["clamp"] else None
+    return LayerGroup(**values)

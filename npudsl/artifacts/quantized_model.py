@@ -176,7 +176,8 @@ def layer_from_record(record: Mapping[str, Any]) -> IntegerLayer:
     values = dict(record)
     values["constants"] = {role: Blob.from_record(blob) for role, blob in record["constants"].items()}
     values["requantize"] = tuple(_from_record(Requantization, item) for item in record["requantize"])
-    return _from_record(IntegerLayer, values)
+    layer: IntegerLayer = _from_record(IntegerLayer, values)
+    return layer
 
 
 def _record(value: Any) -> dict[str, Json]:

@@ -222,7 +222,7 @@ _ALL = (
         "float, or export "
         "the model differently.",
     ),
-    Code("E0408", "A layer that cannot be computed in integers", "Keep it in float: `layer \"name\" type=f32`."),
+    Code("E0408", "A layer that cannot be computed in integers", 'Keep it in float: `layer "name" type=f32`.'),
     Code(
         "E0409",
         "The model computes something else than its file",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from npudsl.artifacts.blob import Blob, Tree
+from npudsl.artifacts.blob import Blob, BlobReader, Tree
 from npudsl.keys import Json
 from npudsl.plan.action import Host, action_key, action_record, tree_digest
 from npudsl.plan.step import Part, PartOutput, RunModule, Step
@@ -45,17 +45,11 @@ class Decider:
         inputs = {role: blob.digest for role, blob in resolved_inputs(part, made).items()}
         return self._decide(step, action_record(step.kind, "part", part.record, inputs, self._host))
 
-    def join(self, step: Step, inputs: Mapping[str, Tree], parts: Mapping[str, Tree]) -> Decision:
-        """Decide the join of a step whose parts are all there."""
+    def join(self, step: Step, record: Json, inputs: Mapping[str, Tree], parts: Mapping[str, Tree]) -> Decision:
+        """Decide the join of a step whose parts are all there; ``record`` is ``settled_record``."""
         digests = {role: tree_digest(tree) for role, tree in inputs.items()}
         digests |= {f"part:{name}": tree_digest(tree) for name, tree in parts.items()}
-        return self._decide(step, action_record(step.kind, "join", step.record, digests, self._host))
-
-    def adopt(self, step: Step, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], tree: Tree) -> None:
-        """Record ``tree`` as the join of ``step`` over these inputs: for a caller who can prove that it would be."""
-        decision = self.join(step, inputs, parts)
-        if decision.tree is None:
-            self._cache.publish(decision.key, tree, 0.0)
+        return self._decide(step, action_record(step.kind, "join", record, digests, self._host))
 
     def _decide(self, step: Step, record: Json) -> Decision:
         key = action_key(record)
@@ -78,6 +72,14 @@ def resolved_inputs(part: Part, made: Mapping[str, Tree]) -> dict[str, Blob]:
 def file_trees(step: Step) -> dict[str, Tree]:
     """The step's files as inputs."""
     return {role: {"file": file.blob} for role, file in step.files.items()}
+
+
+def settled_record(step: Step, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], reader: BlobReader) -> Json:
+    """The record of the join: the step's, with what it takes from the step's files."""
+    settle = getattr(load_run_module(step), "settle", None)
+    if settle is None:
+        return step.record
+    return {**step.record, "settled": settle(step.record, {**inputs, **file_trees(step)}, parts, reader)}
 
 
 def waits_for(part: Part) -> frozenset[str]:

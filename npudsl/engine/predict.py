@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from npudsl.engine.decide import Decider, file_trees, load_run_module, waits_for
+from npudsl.engine.decide import Decider, file_trees, load_run_module, settled_record, waits_for
 from npudsl.engine.memory import Memory, StepMemory
 from npudsl.engine.space import StepSpace
 from npudsl.plan.action import tree_digest
@@ -57,10 +57,10 @@ def _forecast_step(step: Step, cache: Cache, decider: Decider, old: StepMemory |
 
 
 def _forecast_known(step: Step, cache: Cache, decider: Decider, old: StepMemory | None, known: _Known) -> StepForecast:
-    inputs = {role: known.trees[source] for role, source in step.inputs.items()} | file_trees(step)
+    inputs = {role: known.trees[source] for role, source in step.inputs.items()}
     space = StepSpace(cache.content, step.files)
     previous = old.part_records if old else []
-    parts = load_run_module(step).expand(step.record, inputs, space, previous, step.context)
+    parts = load_run_module(step).expand(step.record, {**inputs, **file_trees(step)}, space, previous, step.context)
     made: dict[str, Tree] = {}
     missing: list[Part] = []
     first_reason = ""
@@ -75,7 +75,7 @@ def _forecast_known(step: Step, cache: Cache, decider: Decider, old: StepMemory 
         missing.append(part)
         first_reason = first_reason or _why(part.name, decision.record, old) or decision.why_not
     if not missing:
-        decision = decider.join(step, inputs, made)
+        decision = decider.join(step, settled_record(step, inputs, made, space), inputs, made)
         if decision.tree is not None:
             known.trees[step.id] = decision.tree
             return StepForecast(step.id, "reuse", "", len(parts), (), (), 0.0)

@@ -17,7 +17,15 @@ from queue import SimpleQueue
 
 from npudsl.artifacts.blob import Tree
 from npudsl.diagnostics import NpuError
-from npudsl.engine.decide import Decider, Decision, file_trees, load_run_module, resolved_inputs, waits_for
+from npudsl.engine.decide import (
+    Decider,
+    Decision,
+    file_trees,
+    load_run_module,
+    resolved_inputs,
+    settled_record,
+    waits_for,
+)
 from npudsl.engine.events import Event, Reporter
 from npudsl.engine.memory import Memory, PartMemory, StepMemory
 from npudsl.engine.space import StepSpace
@@ -40,9 +48,6 @@ class StepResult:
     parts_ran: int
     join_ran: bool
     seconds: float
-    inputs: Mapping[str, Tree] = field(default_factory=dict, repr=False)
-    made: Mapping[str, Tree] = field(default_factory=dict, repr=False)
-    """The parts' values by part name."""
 
     @property
     def ran(self) -> bool:
@@ -150,11 +155,12 @@ class _Run:
             result = self._states[source].result
             assert result is not None
             state.inputs[role] = result.tree
-        state.inputs |= file_trees(step)
         known = self._memory.steps.get(step.id)
         previous = known.part_records if known else []
         space = StepSpace(self._cache.content, step.files)
-        parts = load_run_module(step).expand(step.record, state.inputs, space, previous, step.context)
+        parts = load_run_module(step).expand(
+            step.record, {**state.inputs, **file_trees(step)}, space, previous, step.context
+        )
         state.parts = {part.name: part for part in parts}
         state.waiting = set(state.parts)
         self._reporter.event(
@@ -215,14 +221,15 @@ class _Run:
     def _decide_join(self, state: _StepState) -> None:
         step = state.step
         made = {name: state.made[name] for name in state.parts}
-        decision = self._decider.join(step, state.inputs, made)
+        record = settled_record(step, state.inputs, made, StepSpace(self._cache.content, step.files))
+        decision = self._decider.join(step, record, state.inputs, made)
         state.join_decision = decision
         if decision.tree is not None:
             self._step_made(state, decision, decision.tree, decision.seconds, ran=False)
             return
 
         def work(space: StepSpace) -> Tree:
-            return load_run_module(step).join(step.record, state.inputs, made, space)
+            return load_run_module(step).join(record, state.inputs, made, space)
 
         self._submit(state, "", decision, work)
 
@@ -253,9 +260,7 @@ class _Run:
     def _step_made(self, state: _StepState, decision: Decision, tree: Tree, seconds: float, *, ran: bool) -> None:
         step = state.step
         elapsed = time.monotonic() - state.started
-        state.result = StepResult(
-            step.id, tree, len(state.parts), state.ran, ran, elapsed, dict(state.inputs), dict(state.made)
-        )
+        state.result = StepResult(step.id, tree, len(state.parts), state.ran, ran, elapsed)
         state.memory = StepMemory(
             step.record,
             {role: tree_digest(value) for role, value in state.inputs.items()},

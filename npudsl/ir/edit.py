@@ -19,36 +19,50 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+Place = tuple[int, ...]
+"""Where a node stands: position in the graph, then positions among the nodes that took one node's place."""
+
+
 class GraphEditor:
-    """A graph that is being rewritten. ``nodes`` is in topological order whenever a pass starts."""
+    """A graph that is being rewritten; who makes and who reads a tensor is kept up to date with every change."""
 
     def __init__(self, graph: Graph) -> None:
         self.name = graph.name
         self.inputs = graph.inputs
         self.outputs = graph.outputs
-        self.nodes = list(graph.nodes)
         self.types = dict(graph.types)
         self.constants = dict(graph.constants)
         self._stand_ins = dict(graph.aliases)
-        self._makers: dict[str, int] | None = None
-        self._readers: dict[str, list[int]] = {}
-        self._places: dict[str, int] = {}
+        self._nodes: dict[str, Node] = {}
+        self._places: dict[str, Place] = {}
+        self._makers: dict[str, str] = {}
+        self._readers: dict[str, set[str]] = {}
+        self.take(graph.nodes)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes as they are now, each where it or what it replaced stood."""
+        return [self._nodes[name] for name in sorted(self._nodes, key=self._places.__getitem__)]
+
+    def take(self, nodes: Iterable[Node]) -> None:
+        """Have ``nodes`` instead of all nodes so far."""
+        self._nodes, self._places, self._makers, self._readers = {}, {}, {}, {}
+        for position, node in enumerate(nodes):
+            self._insert(node, (position,))
 
     def node(self, name: str) -> Node | None:
         """The node called ``name`` as it is now; None when it is gone."""
-        self._index()
-        at = self._places.get(name)
-        return None if at is None else self.nodes[at]
+        return self._nodes.get(name)
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes ``tensor`` now."""
-        at = self._index().get(tensor)
-        return None if at is None else self.nodes[at]
+        maker = self._makers.get(tensor)
+        return None if maker is None else self._nodes[maker]
 
     def consumers(self, tensor: str) -> list[Node]:
-        """The nodes that read ``tensor`` now."""
-        self._index()
-        return [self.nodes[at] for at in self._readers.get(tensor, ())]
+        """The nodes that read ``tensor`` now, in order."""
+        names = self._readers.get(tensor, ())
+        return [self._nodes[name] for name in sorted(names, key=self._places.__getitem__)]
 
     def only_consumer(self, tensor: str) -> Node | None:
         """The node that alone reads ``tensor``; None when there are several, none, or the user reads it too."""
@@ -85,17 +99,16 @@ class GraphEditor:
 
     def replace(self, node: Node, *new: Node) -> None:
         """Put ``new`` in the place of ``node``; the last of them stands for its name."""
-        at = self._position(node)
-        self.nodes[at : at + 1] = new
-        self._makers = None
+        place = self._remove(node.name)
+        for position, item in enumerate(new):
+            self._insert(item, place if len(new) == 1 else (*place, position))
         if all(item.name != node.name for item in new):
             self.stands_for(node, new[-1].name)
 
     def absorb(self, node: Node, into: Node, result: Node) -> None:
         """``result`` takes the place of ``into`` and does what its neighbour ``node`` did as well."""
-        self._delete(node)
-        self.nodes[self._position(into)] = result
-        self._makers = None
+        self._remove(node.name)
+        self._insert(result, self._remove(into.name))
         self.stands_for(into, result.name)
         self.stands_for(node, result.name)
 
@@ -106,19 +119,21 @@ class GraphEditor:
                 self._stand_ins[known] = name
 
     def bypass(self, node: Node) -> bool:
-        """Remove a node that only hands its first input on. False (nothing done) when the names at both ends are the
-        user's."""
+        """Remove a node that only hands its first input on.
+
+        False (nothing done) when the names at both ends are the user's.
+        """
         source, result = node.inputs[0], node.outputs[0]
         producer = self.producer(source)
         if result in self.outputs:
             if producer is None or source in self.outputs:
                 return False
-            self._delete(node)
+            self._remove(node.name)
             self.rename_tensor(source, result)
             self.stands_for(node, producer.name)
             self._stand_ins[source] = producer.name
             return True
-        self._delete(node)
+        self._remove(node.name)
         self._redirect(result, source)
         if producer is not None:
             self.stands_for(node, producer.name)
@@ -127,18 +142,13 @@ class GraphEditor:
         return True
 
     def rename_tensor(self, old: str, new: str) -> None:
-        """Give a tensor another name everywhere; ``new`` is not in use by any node."""
+        """Give a tensor that a node makes another name everywhere; no node makes ``new``."""
         self.types[new] = self.types.pop(old)
-        if old in self.constants:
-            self.constants[new] = self.constants.pop(old)
         self._redirect(old, new)
-        self.inputs = tuple(new if name == old else name for name in self.inputs)
         self.outputs = tuple(new if name == old else name for name in self.outputs)
-        at = self._index().get(old)
-        if at is not None:
-            node = self.nodes[at]
-            self.nodes[at] = replace(node, outputs=tuple(new if name == old else name for name in node.outputs))
-            self._makers = None
+        maker = self._nodes[self._makers[old]]
+        outputs = tuple(new if name == old else name for name in maker.outputs)
+        self._insert(replace(maker, outputs=outputs), self._remove(maker.name))
 
     def finish(self) -> Graph:
         """The graph as it now is."""
@@ -160,13 +170,13 @@ class GraphEditor:
     def _aliases(self, nodes: tuple[Node, ...]) -> dict[str, str]:
         names = {node.name for node in nodes}
         aliases: dict[str, str] = {}
-        for name in self._stand_ins:
+        for name in self._stand_ins.keys() - names:
             target: str | None = name
             seen = set()
             while target is not None and target not in names and target not in seen:
                 seen.add(target)
                 target = self._stand_ins.get(target)
-            if target in names and name not in names and target is not None:
+            if target is not None and target in names:
                 aliases[name] = target
         for node in nodes:
             for tensor in node.outputs:
@@ -176,33 +186,27 @@ class GraphEditor:
 
     def _redirect(self, old: str, new: str) -> None:
         """Let every reader of ``old`` read ``new``."""
-        self._index()
-        for at in self._readers.get(old, ()):
-            node = self.nodes[at]
-            self.nodes[at] = replace(node, inputs=tuple(new if name == old else name for name in node.inputs))
-        self._makers = None
+        for node in self.consumers(old):
+            inputs = tuple(new if name == old else name for name in node.inputs)
+            self._insert(replace(node, inputs=inputs), self._remove(node.name))
 
-    def _delete(self, node: Node) -> None:
-        del self.nodes[self._position(node)]
-        self._makers = None
+    def _insert(self, node: Node, place: Place) -> None:
+        self._nodes[node.name] = node
+        self._places[node.name] = place
+        self._makers.update((tensor, node.name) for tensor in node.outputs if tensor)
+        for tensor in node.inputs:
+            if tensor:
+                self._readers.setdefault(tensor, set()).add(node.name)
 
-    def _position(self, node: Node) -> int:
-        self._index()
-        return self._places[node.name]
-
-    def _index(self) -> dict[str, int]:
-        """Who makes, who reads, who stands where; built again after every change of ``nodes``."""
-        if self._makers is None:
-            self._makers = {}
-            self._readers = {}
-            self._places = {}
-            for at, node in enumerate(self.nodes):
-                self._places[node.name] = at
-                self._makers.update((tensor, at) for tensor in node.outputs if tensor)
-                for tensor in dict.fromkeys(node.inputs):
-                    if tensor:
-                        self._readers.setdefault(tensor, []).append(at)
-        return self._makers
+    def _remove(self, name: str) -> Place:
+        """Take a node out; returns where it stood."""
+        node = self._nodes.pop(name)
+        for tensor in node.outputs:
+            if self._makers.get(tensor) == name:
+                del self._makers[tensor]
+        for tensor in set(node.inputs):
+            self._readers.get(tensor, set()).discard(name)
+        return self._places.pop(name)
 
 
 def topological_order(nodes: Iterable[Node], *sources: Iterable[str]) -> tuple[Node, ...]:

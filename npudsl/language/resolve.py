@@ -25,7 +25,7 @@ from npudsl.diagnostics import Diagnostic
 from npudsl.language.matching import Matches, match_rules
 from npudsl.language.program import Call, Quantize, Rule
 from npudsl.language.records import quantize_from_record, quantize_record
-from npudsl.language.rule_effects import effect_problems
+from npudsl.language.rule_effects import Place, effect_problems
 from npudsl.language.schema.quantize import COMBINATIONS, SCHEME_OF_TYPE
 
 __all__ = [
@@ -116,7 +116,7 @@ def resolve(
     weights = {name: _started(name, variant, is_weight=True) for layer in layers for name in layer.weights}
     activations = {name: _started(name, variant, is_weight=False) for name in tensors}
     own = {layer.name: _started(layer.name, variant, is_weight=False) for layer in layers}
-    effects: dict[tuple[int, str], dict[str, set[str]]] = {}
+    effects: dict[Place, list[tuple[int, object]]] = {}
     by_name = {layer.name: layer for layer in layers}
     for rule in _in_order(variant.rules):
         for subject, named in _subjects(rule, matches, by_name, weights, activations):
@@ -140,7 +140,7 @@ def _in_order(rules: Sequence[Rule]) -> list[Rule]:
 
 
 def _rule_number(problem: Diagnostic) -> int:
-    match = re.search(r"rules\[(\d+)\]$", problem.subject or "")
+    match = re.search(r"\]\.rules\[(\d+)\]", problem.subject or "")
     return int(match.group(1)) if match else -1
 
 
@@ -185,11 +185,9 @@ def _apply(rule: Rule, subject: _Subject, named: bool) -> None:
         subject.decisions[key] = _Decision(value, rank, rule.kind)
 
 
-def _note_effect(
-    rule: Rule, subject: _Subject, named: bool, effects: dict[tuple[int, str], dict[str, set[str]]]
-) -> None:
+def _note_effect(rule: Rule, subject: _Subject, named: bool, effects: dict[Place, list[tuple[int, object]]]) -> None:
     for key, value in _sets_for(rule, subject.is_weight, named).items():
-        effects.setdefault((rule.index, key), {}).setdefault(repr(value), set()).add(_place(subject))
+        effects.setdefault((_place(subject), key), []).append((rule.index, value))
 
 
 def _place(subject: _Subject) -> str:

@@ -5,104 +5,100 @@ A rule from a preset or another block may be overwritten entirely: that is what 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from itertools import combinations
 
 from npudsl.diagnostics import Diagnostic
 from npudsl.language.matching import Matches, describe_selector
 from npudsl.language.program import Quantize, Rule
 
-Effects = Mapping[tuple[int, str], Mapping[str, set[str]]]
-"""(rule index, key) -> value as text -> places the rule set it at (whether or not it was overwritten)."""
+Place = tuple[str, str]
+"""(tensor, weight or layer; key)."""
 
-Winners = Mapping[int, set[tuple[str, str]]]
-"""Rule index -> (place, key) that the rule decided in the end."""
+Effects = Mapping[Place, list[tuple[int, object]]]
+"""Place -> (rule index, value) of every rule that set it, weakest first."""
+
+Winners = Mapping[int, set[Place]]
+"""Rule index -> places that the rule decided in the end."""
+
+Conflicts = Mapping[int, Mapping[int, list[Place]]]
+"""Later rule -> earlier rule of the same kind -> places that both set differently."""
 
 
 def effect_problems(variant: Quantize, effects: Effects, winners: Winners, matches: Matches) -> list[Diagnostic]:
     """Errors and warnings about rules of this block, in rule order."""
+    own = {rule.index: rule for rule in variant.rules if not rule.inherited and matches.by_rule.get(rule.index)}
+    conflicts = _conflicts(effects, own)
+    touched: dict[int, set[Place]] = defaultdict(set)
+    for place, settings in effects.items():
+        for index, _ in settings:
+            touched[index].add(place)
     problems: list[Diagnostic] = []
-    own = [rule for rule in variant.rules if not rule.inherited and matches.by_rule.get(rule.index)]
-    for rule in own:
-        subject = f"quantize[{variant.name}].rules[{rule.index}]"
-        conflicts = _conflicts(rule, own, effects)
-        exact = [(other, key) for other, key, _ in conflicts if _is_exact(rule, other)]
+    fought: set[int] = set()
+    for later, earlier in sorted(conflicts.items()):
+        exact = [index for index in earlier if _are_exact(own[later], own[index])]
         if exact:
-            other, key = exact[0]
-            problems.append(
-                Diagnostic(
-                    "E0304",
-                    f"two rules of the same kind set `{key}` on the same {_noun(rule)}",
-                    subject=f"{subject}.{_written(rule, key)}",
-                    notes=(f"the other one is {describe_selector(other)}, before it",),
-                    helps=("keep one of them",),
-                )
-            )
-        elif conflicts:
-            problems.append(_overlap(rule, conflicts, subject))
-    shadowed = [rule for rule in own if not winners.get(rule.index)]
-    fought = {other.index for rule in own for other, _, _ in _conflicts(rule, own, effects) if _is_exact(rule, other)}
-    for rule in shadowed:
-        touched = [key for (index, key) in effects if index == rule.index]
-        if touched and rule.index not in fought:
-            problems.append(_no_effect(variant, rule, winners, effects))
-        elif not touched:
+            fought.update(exact)
+            problems.append(_contradiction(variant, own[later], own[exact[0]], earlier[exact[0]]))
+        else:
+            first = min(earlier)
+            problems.append(_overlap(variant, own[later], own[first], earlier[first]))
+    for index, rule in own.items():
+        if not touched[index]:
             problems.append(_reaches_nothing(variant, rule))
+        elif index not in winners and index not in fought:
+            problems.append(_no_effect(variant, rule, winners, touched[index]))
     return problems
 
 
-def _is_exact(rule: Rule, other: Rule) -> bool:
-    return rule.selector.kind == other.selector.kind == "exact"
-
-
-def _conflicts(rule: Rule, own: list[Rule], effects: Effects) -> list[tuple[Rule, str, set[str]]]:
-    """Earlier rules of the same kind that set the same key differently, with the places where both do."""
-    found = []
-    mine = {key: values for (index, key), values in effects.items() if index == rule.index}
-    for other in own:
-        if other.kind != rule.kind or other.index >= rule.index:
-            continue
-        for key, values in mine.items():
-            theirs = effects.get((other.index, key), {})
-            places = {
-                place
-                for value, here in values.items()
-                for other_value, there in theirs.items()
-                if value != other_value
-                for place in here & there
-            }
-            if places:
-                found.append((other, key, places))
+def _conflicts(effects: Effects, own: Mapping[int, Rule]) -> Conflicts:
+    found: dict[int, dict[int, list[Place]]] = defaultdict(lambda: defaultdict(list))
+    for place, settings in effects.items():
+        mine = [(index, value) for index, value in settings if index in own]
+        for (earlier, first), (later, second) in combinations(mine, 2):
+            if own[earlier].kind == own[later].kind and first != second:
+                found[later][earlier].append(place)
     return found
 
 
-def _overlap(rule: Rule, conflicts: list[tuple[Rule, str, set[str]]], subject: str) -> Diagnostic:
-    other, key, places = conflicts[0]
-    count = len(places)
+def _are_exact(rule: Rule, other: Rule) -> bool:
+    return rule.selector.kind == other.selector.kind == "exact"
+
+
+def _contradiction(variant: Quantize, rule: Rule, other: Rule, places: list[Place]) -> Diagnostic:
+    key = places[0][1]
+    noun = "tensor" if rule.kind in ("tensor", "tensors") else "layer"
+    return Diagnostic(
+        "E0304",
+        f"two rules of the same kind set `{key}` on the same {noun}",
+        subject=f"{_subject(variant, rule)}.{_written(rule, key)}",
+        notes=(f"the other one is {describe_selector(other)}, before it",),
+        helps=("keep one of them",),
+    )
+
+
+def _overlap(variant: Quantize, rule: Rule, other: Rule, places: list[Place]) -> Diagnostic:
+    key = places[0][1]
+    count = len({tensor for tensor, _ in places})
     return Diagnostic(
         "W0304",
         f"{describe_selector(other)} and {describe_selector(rule)} set `{key}` differently on {count} "
         f"{'tensor' if count == 1 else 'tensors'}; the later line wins",
-        subject=f"{subject}.{_written(rule, key)}",
+        subject=f"{_subject(variant, rule)}.{_written(rule, key)}",
         helps=("make the patterns exclude each other, or name the exceptions with exact rules",),
         severity="warning",
     )
 
 
-def _no_effect(variant: Quantize, rule: Rule, winners: Winners, effects: Effects) -> Diagnostic:
-    places = {
-        (place, key)
-        for (index, key), values in effects.items()
-        if index == rule.index
-        for touched in values.values()
-        for place in touched
-    }
+def _no_effect(variant: Quantize, rule: Rule, winners: Winners, places: set[Place]) -> Diagnostic:
     by = [other for other in variant.rules if winners.get(other.index, set()) & places]
     winner = max(by, key=lambda other: len(winners[other.index] & places))
     others = f" and {len(by) - 1} more" if len(by) > 1 else ""
     return Diagnostic(
         "E0303",
         f"every value of this rule is overwritten by {describe_selector(winner)}{others}",
-        subject=f"quantize[{variant.name}].rules[{rule.index}]",
+        subject=_subject(variant, rule),
         helps=("leave one of them out; an exact name beats a pattern, and a later line an earlier one of its kind",),
     )
 
@@ -113,13 +109,13 @@ def _reaches_nothing(variant: Quantize, rule: Rule) -> Diagnostic:
     return Diagnostic(
         "E0303",
         f"{describe_selector(rule)} sets {keys}, but nothing it matches has that",
-        subject=f"quantize[{variant.name}].rules[{rule.index}]",
+        subject=_subject(variant, rule),
         helps=("`weights.` settings need layers with weights",),
     )
 
 
-def _noun(rule: Rule) -> str:
-    return "tensor" if rule.kind in ("tensor", "tensors") else "layer"
+def _subject(variant: Quantize, rule: Rule) -> str:
+    return f"quantize[{variant.name}].rules[{rule.index}]"
 
 
 def _written(rule: Rule, key: str) -> str:

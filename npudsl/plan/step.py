@@ -12,6 +12,8 @@ record and an explanation; it knows nothing about networks. A step kind has two 
   samples share a shard) but never the step's result.
 - ``run_part(record, inputs, context, space) -> Tree``: pure. ``inputs`` maps roles to blobs.
 - ``join(record, inputs, parts, space) -> Tree``: pure and cheap. ``parts`` maps part names to their trees, in order.
+- ``settle(record, inputs, parts, reader) -> Json`` (optional, cheap): what the join takes from the step's *files*. A
+  join is not given the files and its key does not hold them; it holds what ``settle`` gave, as ``record["settled"]``.
 
 Keys: a part's key covers the kind, its version, the digest of the code it declares, ``record`` and the digests of its
 inputs. ``context`` (where a sample lies on this disk) never enters a key and never changes a result.
@@ -96,7 +98,7 @@ class Step:
     record: Json
     inputs: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileInput] = field(default_factory=dict)
-    """The user's files by role. They reach ``expand`` and ``join`` like other inputs: ``inputs[role]["file"]``."""
+    """The user's files by role. ``expand`` and ``settle`` see them like other inputs: ``inputs[role]["file"]``."""
     context: Json = None
     """Not in any key; handed to parts that ask for nothing else (paths, subjects for diagnostics)."""
 

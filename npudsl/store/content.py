@@ -1,25 +1,23 @@
-"""Content-addressed blobs: ``cas/ab/<sha256>``, immutable, verified on first use.
+"""Content-addressed blobs: immutable, verified on first use.
 
-Design: a blob is written to ``tmp/`` on the same file system, synced, made read-only and renamed to its name, so
-there is never a half blob under a final name, and two writers of one blob do not disturb each other. A read checks
-size always and the digest once per process and blob (or never again while the index says that exactly this inode was
-checked before). A damaged blob is moved to ``quarantine/`` and reported as missing: missing is a reason to run again,
-never a failure. Rejected: hard links into the work tree (a user's edit would change the cache), pickles (code).
+A read checks size always and the digest once per process and blob (or never again while the index says that exactly
+this file was checked before). A damaged blob is moved to ``quarantine/`` and reported as missing: missing is a reason to
+run again, never a failure. A cache folder that cannot be written (read-only, full) gets a second, temporary folder in
+front of it. Rejected: hard links into the work tree (a user's edit would change the cache), pickles (code).
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npudsl.artifacts.blob import Blob
 from npudsl.keys import Json, digest_bytes
-from npudsl.store.atomic import sync_directory
+from npudsl.store.folder import BlobFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,55 +35,62 @@ class BlobMissing(Exception):
 
 
 class ContentStore:
-    """Reads and writes blobs under ``root`` (the cache folder). Threads may share one."""
+    """Reads and writes blobs under ``root`` (the cache folder). Threads may share one.
 
-    def __init__(self, root: Path, index: Index | None = None) -> None:
-        self.root = root
-        self._index = index
-        self._verified: set[str] = set()
-        self._counter = 0
+    ``on_full`` is called with the error of a write that failed and answers whether it is worth another try.
+    """
+
+    def __init__(
+        self, root: Path, index: Index | None = None, *, on_full: Callable[[OSError], bool] | None = None
+    ) -> None:
+        self._folders = [BlobFolder(root, index)]
+        self._on_full = on_full or (lambda _: False)
         self._lock = threading.Lock()
+        self.written_bytes = 0
+        """How much was written to the cache folder itself since it was opened."""
 
-    # --- names ---
+    @property
+    def home(self) -> BlobFolder:
+        """The folder that is written to."""
+        return self._folders[0]
+
+    def write_to(self, root: Path) -> None:
+        """Write to another folder from now on; what was there before is still read."""
+        self._folders.insert(0, BlobFolder(root))
 
     def path(self, digest: str) -> Path:
-        """Where the blob lies; says nothing about whether it is there."""
-        return self.root / "cas" / digest[:2] / digest
+        """Where the blob lies, or would lie; says nothing about whether it is there."""
+        folder = next((folder for folder in self._folders if folder.size(digest) is not None), self.home)
+        return folder.path(digest)
 
     def has(self, blob: Blob) -> bool:
         """True when the blob is there with the right size."""
-        try:
-            return self.path(blob.digest).stat().st_size == blob.size
-        except OSError:
-            return False
+        return any(folder.size(blob.digest) == blob.size for folder in self._folders)
 
     # --- writing ---
 
     def write_bytes(self, data: bytes, kind: str = "bytes") -> Blob:
-        digest = digest_bytes(data)
-        blob = Blob(digest, len(data), kind)
-        final = self.path(digest)
-        if self.has(blob):
-            if self._intact(blob):
+        """Store bytes; raises ``OSError``."""
+        blob = Blob(digest_bytes(data), len(data), kind)
+        for folder in self._folders:
+            if folder.intact(blob.digest, blob.size):
+                folder.renew(blob.digest)
                 return blob
-            self._quarantine(digest)
-        temporary = self._temporary()
-        try:
-            with temporary.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.chmod(0o444)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(final)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_directory(final.parent)
-        self._mark_verified(digest)
-        return blob
+        while True:
+            home = self.home
+            try:
+                home.write(blob.digest, data)
+            except OSError as error:
+                with self._lock:
+                    if home is self.home and not self._on_full(error):
+                        raise
+                continue
+            if home is self._folders[-1]:
+                self.written_bytes += len(data)
+            return blob
 
     def write_json(self, value: Json) -> Blob:
+        """Store a JSON value; raises ``OSError``."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return self.write_bytes(text.encode(), "json")
 
@@ -103,16 +108,20 @@ class ContentStore:
 
     def read_bytes(self, blob: Blob) -> bytes:
         """The bytes of a blob; raises ``BlobMissing`` when it is missing or damaged."""
-        try:
-            data = self.path(blob.digest).read_bytes()
-        except OSError as error:
-            raise BlobMissing(blob.digest, "missing") from error
-        if blob.digest not in self._verified:
-            if digest_bytes(data) != blob.digest:
-                self._quarantine(blob.digest)
-                raise BlobMissing(blob.digest, "damaged")
-            self._mark_verified(blob.digest)
-        return data
+        for folder in self._folders:
+            if folder.is_damaged(blob.digest):
+                continue
+            try:
+                data = folder.path(blob.digest).read_bytes()
+            except OSError:
+                continue
+            if folder.is_verified(blob.digest) and len(data) == blob.size:
+                return data
+            if digest_bytes(data) == blob.digest:
+                folder.mark_verified(blob.digest)
+                return data
+            folder.put_aside(blob.digest)
+        raise self._missing(blob)
 
     def read_json(self, blob: Blob) -> Json:
         return json.loads(self.read_bytes(blob))
@@ -137,66 +146,9 @@ class ContentStore:
 
     def ensure(self, blob: Blob) -> None:
         """Check that a blob is there and intact; raises ``BlobMissing``."""
-        if not self.has(blob):
-            if self.path(blob.digest).exists():
-                self._quarantine(blob.digest)
-                raise BlobMissing(blob.digest, "damaged")
-            raise BlobMissing(blob.digest, "missing")
-        if not self._intact(blob):
-            self._quarantine(blob.digest)
-            raise BlobMissing(blob.digest, "damaged")
+        if not any(folder.intact(blob.digest, blob.size) for folder in self._folders):
+            raise self._missing(blob)
 
-    def verify(self, digest: str) -> bool:
-        """Hash a blob anew whatever is remembered of it; a damaged one is put aside."""
-        if _file_digest(self.path(digest)) == digest:
-            self._mark_verified(digest)
-            return True
-        self._quarantine(digest)
-        return False
-
-    # --- inside ---
-
-    def _intact(self, blob: Blob) -> bool:
-        if blob.digest in self._verified:
-            return True
-        path = self.path(blob.digest)
-        stamp = _stamp(path)
-        if self._index is not None and self._index.verified_stamp(blob.digest) == stamp:
-            self._verified.add(blob.digest)
-            return True
-        if _file_digest(path) != blob.digest:
-            return False
-        self._mark_verified(blob.digest)
-        return True
-
-    def _mark_verified(self, digest: str) -> None:
-        self._verified.add(digest)
-        if self._index is not None:
-            self._index.remember_verified(digest, _stamp(self.path(digest)))
-
-    def _quarantine(self, digest: str) -> None:
-        folder = self.root / "quarantine"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._verified.discard(digest)
-        try:
-            self.path(digest).replace(folder / digest)
-        except FileNotFoundError:
-            return
-
-    def _temporary(self) -> Path:
-        folder = self.root / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        with self._lock:
-            self._counter += 1
-            counter = self._counter
-        return folder / f"{os.getpid()}-{threading.get_ident()}-{counter}-{os.urandom(4).hex()}"
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _stamp(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+    def _missing(self, blob: Blob) -> BlobMissing:
+        damaged = any(folder.is_damaged(blob.digest) for folder in self._folders)
+        return BlobMissing(blob.digest, "damaged" if damaged else "missing")

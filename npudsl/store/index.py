@@ -1,15 +1,19 @@
 """The local index: small facts that are cheap to lose.
 
-It remembers which blob files were verified (with size, time and inode), when a result was last used, and how long it
-took. It may be deleted at any time and is never on the way of an up-to-date check.
+It remembers which blob files were verified (with size, times and inode), so that they need not be hashed again by every
+process. It may be deleted at any time and is never on the way of an up-to-date check. When a result was last used is not
+here: that is the time of the result's own file, which survives a killed process and is right for all of them.
 
 diskcache does the work behind a small interface. By default diskcache pickles values, reads values from files named in
 its table, and throws entries out on its own; none of that is possible here: the ``Disk`` below stores bytes in the row
-only, refuses every other row on reading, and never touches a file. A damaged index is put aside and a new one started.
+only, refuses every other row on reading, and never touches a file. diskcache also keeps its own settings in a table and
+takes them back as attributes, so a damaged table can make it fail in any way: whatever it raises means "I don't know",
+and an index that does not open is put aside and a new one started.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -23,10 +27,6 @@ class Index(Protocol):
 
     def remember_verified(self, digest: str, stamp: str) -> None: ...
 
-    def last_used(self, key: str) -> float | None: ...
-
-    def touch(self, keys: list[str]) -> None: ...
-
     def close(self) -> None: ...
 
 
@@ -35,20 +35,12 @@ class MemoryIndex:
 
     def __init__(self) -> None:
         self._verified: dict[str, str] = {}
-        self._used: dict[str, float] = {}
 
     def verified_stamp(self, digest: str) -> str | None:
         return self._verified.get(digest)
 
     def remember_verified(self, digest: str, stamp: str) -> None:
         self._verified[digest] = stamp
-
-    def last_used(self, key: str) -> float | None:
-        return self._used.get(key)
-
-    def touch(self, keys: list[str]) -> None:
-        now = time.time()
-        self._used.update((key, now) for key in keys)
 
     def close(self) -> None:
         """Nothing to close."""
@@ -68,66 +60,43 @@ class DiskIndex:
     def remember_verified(self, digest: str, stamp: str) -> None:
         self._pending[f"verified:{digest}"] = stamp.encode()
 
-    def last_used(self, key: str) -> float | None:
-        text = self._get(f"used:{key}")
-        try:
-            return float(text) if text is not None else None
-        except ValueError:
-            return None
-
-    def touch(self, keys: list[str]) -> None:
-        now = repr(time.time()).encode()
-        self._pending.update((f"used:{key}", now) for key in keys)
-
     def flush(self) -> None:
         """Write what was collected; a full disk or a locked table loses facts, never a build."""
-        import sqlite3
-
-        import diskcache
-
         pending, self._pending = self._pending, {}
         if not pending:
             return
-        try:
-            with self._cache.transact(retry=True):
-                for key, value in pending.items():
-                    self._cache.set(key, value, retry=True)
-        except (sqlite3.Error, diskcache.Timeout, OSError):
-            return
+        with contextlib.suppress(Exception), self._cache.transact(retry=False):
+            for key, value in pending.items():
+                self._cache.set(key, value, retry=False)
 
     def close(self) -> None:
         self.flush()
-        self._cache.close()
+        with contextlib.suppress(Exception):
+            self._cache.close()
 
     def _get(self, key: str) -> str | None:
-        import sqlite3
-
-        import diskcache
-
         pending = self._pending.get(key)
         if pending is not None:
             return pending.decode()
         try:
             value = self._cache.get(key)
-        except (ValueError, sqlite3.Error, diskcache.Timeout, OSError):
+        except Exception:
             return None
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else None
 
 
 def open_index(folder: Path) -> Index:
     """The index in ``folder``; a damaged one is moved aside, an unusable place gives an index in memory."""
-    import sqlite3
-
     try:
         return DiskIndex(folder)
-    except sqlite3.DatabaseError:
+    except OSError:
+        return MemoryIndex()
+    except Exception:
         try:
             folder.rename(folder.with_name(f"{folder.name}.bad-{int(time.time())}-{os.getpid()}"))
             return DiskIndex(folder)
-        except (OSError, sqlite3.Error):
+        except Exception:
             return MemoryIndex()
-    except OSError:
-        return MemoryIndex()
 
 
 def _open(folder: Path) -> Any:

@@ -60,7 +60,7 @@ def fold_constants(graph: Graph, expand: Expand | None = None) -> Graph:
             editor.types.pop(name, None)
             editor.add_constant(name, value)
     _name_readers(editor, folded, kept)
-    editor.nodes = kept
+    editor.take(kept)
     return editor.finish()
 
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from npudsl.artifacts.blob import Blob, BlobReader, BlobWriter, Tree
 from npudsl.artifacts.statistics import TensorStatistics
-from npudsl.numerics.ranges_counters import PATTERNS, count_patterns, extremes_of, sparse
+from npudsl.numerics.pattern_counters import pattern_counters
+from npudsl.numerics.ranges_counters import PATTERNS, sparse
 
 if TYPE_CHECKING:
     from npudsl.keys import Json
@@ -41,27 +42,22 @@ class Observer:
 
     def __init__(self, tensors: Sequence[str]) -> None:
         self._tensors = tuple(tensors)
-        self._counters: dict[str, Array] = {}
+        self._counters = pattern_counters(len(self._tensors))
         self._extremes: list[list[tuple[np.float32, np.float32]]] = []
 
     def add(self, values: Mapping[str, Array]) -> None:
         """Take in one sample. Raises ``NotFinite`` for the first tensor in graph order with such a value."""
         row = []
-        for name in self._tensors:
-            low, high = extremes_of(values[name])
-            if not (np.isfinite(low) and np.isfinite(high)):
-                raise _not_finite(name, values[name])
+        for place, name in enumerate(self._tensors):
+            low, high, not_finite = self._counters.add(place, values[name])
+            if not_finite is not None:
+                raise _not_finite(name, values[name], not_finite)
             row.append((low, high))
-            counted = count_patterns(values[name])
-            if name in self._counters:
-                self._counters[name] += counted
-            else:
-                self._counters[name] = counted
         self._extremes.append(row)
 
     def save(self, samples: Sequence[str], writer: BlobWriter) -> dict[str, Blob]:
         """The shard's tree; ``samples`` are the digests of the samples taken in, in order."""
-        pairs = [sparse(self._counters[name]) for name in self._tensors]
+        pairs = [self._counters.sparse(place) for place in range(len(self._tensors))]
         counts = np.concatenate([count for _, count in pairs])
         if counts.max() < 1 << 32:
             counts = counts.astype(np.uint32)
@@ -145,7 +141,6 @@ def _positions(shards: Sequence[Shard], samples: Sequence[str]) -> list[int]:
     return [rows[digest].pop() for digest in samples]
 
 
-def _not_finite(name: str, values: Array) -> NotFinite:
-    flat = int(np.flatnonzero(~np.isfinite(values.reshape(-1)))[0])
+def _not_finite(name: str, values: Array, flat: int) -> NotFinite:
     index = tuple(int(position) for position in np.unravel_index(flat, values.shape))
     return NotFinite(name, float(values.reshape(-1)[flat]), index)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from npudsl.artifacts.blob import BlobSpace
-from npudsl.artifacts.quant_table import DIGEST_DIGITS, QuantTable, TableHeader
+from npudsl.artifacts.quant_table import DIGEST_DIGITS, TableHeader
 from npudsl.artifacts.quantized_model import QuantizedModel
 from npudsl.diagnostics import Problem
 from npudsl.ir.groups import LayerGroup
@@ -39,7 +39,6 @@ from npudsl.steps.quantize.emit_movement import (
 from npudsl.steps.quantize.emit_pooling import emit_average_pool, emit_max_pool, emit_mean, emit_reduce_max
 from npudsl.steps.quantize.emit_weighted import emit_conv, emit_linear, emit_matmul
 from npudsl.steps.quantize.plan import QuantizationPlan
-from npudsl.steps.quantize.sticky import kept_range
 
 Emitter = Callable[[ProgramBuilder, LayerGroup], None]
 
@@ -86,12 +85,10 @@ def assemble(
     saturation: DfpClamp,
     ranges: Mapping[str, tuple[float, float]],
     constants: Mapping[tuple[str, str], QuantizedWeight],
-    table: QuantTable | None,
     space: BlobSpace,
 ) -> QuantizedModel:
-    """The integer program of a plan; ``table`` is the committed one, whose numbers stick."""
-    settled = {name: kept_range(name, plan.ranges[name], new, table) for name, new in ranges.items()}
-    activations = activation_quantizations(plan, settled, saturation)
+    """The integer program of a plan with these ranges and codes."""
+    activations = activation_quantizations(plan, ranges, saturation)
     builder = ProgramBuilder(f"quantize[{variant}]", plan.structure, profile, saturation, activations, constants, space)
     for name in plan.structure.graph.inputs:
         builder.tensors[name] = builder.activations[name]
@@ -130,10 +127,14 @@ def _emit(builder: ProgramBuilder, plan: QuantizationPlan, group: LayerGroup) ->
 
 
 def table_header(plan: QuantizationPlan, variant: str, record: Any, samples: list[str] | None) -> TableHeader:
-    """What the table of this step was made from; ``samples`` are the digests that ranges were observed on."""
+    """What the table of this step was made from; ``samples`` are the digests that ranges were observed on.
+
+    Numbers that stuck (``record["settled"]``) are no settings: the header is the same with and without them.
+    """
+    settings = {key: value for key, value in record.items() if key != "settled"}
     return TableHeader(
         variant=variant,
         model=plan.structure.digest[:DIGEST_DIGITS],
         calib="-" if samples is None else digest_record(samples)[:DIGEST_DIGITS],
-        settings=digest_record(record)[:DIGEST_DIGITS],
+        settings=digest_record(settings)[:DIGEST_DIGITS],
     )

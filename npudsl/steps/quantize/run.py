@@ -38,16 +38,31 @@ def run_part(record: Any, inputs: Mapping[str, Blob], context: Any, space: BlobS
     return compute_part(record, inputs, context, space)
 
 
+def settle(record: Any, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], reader: BlobReader) -> Any:
+    """What the join takes from the committed table: ranges that stay although the new ones differ.
+
+    Usually nothing on the machine that wrote the table, and then the table moves no key.
+    """
+    from npudsl.steps.quantize.parts import gather_parts
+    from npudsl.steps.quantize.sticky import kept_ranges
+
+    plan, variant = _plan(record, inputs, reader)
+    ranges, _ = gather_parts(plan, parts, reader)
+    return {
+        name: list(range_) for name, range_ in kept_ranges(plan.ranges, ranges, _table(inputs, variant, reader)).items()
+    }
+
+
 def join(record: Any, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], space: BlobSpace) -> Tree:
-    """The integer program with its table."""
+    """The integer program with its table; ``record["settled"]`` is what ``settle`` gave."""
     from npudsl.artifacts.quant_table import render_table, table_of
     from npudsl.steps.quantize.assemble import assemble, table_header
     from npudsl.steps.quantize.parts import gather_parts
 
     plan, variant = _plan(record, inputs, space)
     ranges, constants = gather_parts(plan, parts, space)
-    committed = _committed_table(inputs, variant, space)
-    model = assemble(plan, variant, record["profile"], record["saturation"], ranges, constants, committed, space)
+    ranges |= {name: (low, high) for name, (low, high) in record["settled"].items()}
+    model = assemble(plan, variant, record["profile"], record["saturation"], ranges, constants, space)
     samples = space.read_json(inputs["statistics"]["statistics.json"])["samples"] if "statistics" in inputs else None
     table = table_of(model, table_header(plan, variant, record, samples))
     text = render_table(table).encode()
@@ -64,7 +79,7 @@ def _plan(record: Any, inputs: Mapping[str, Tree], reader: BlobReader) -> tuple[
     return plan_quantization(load_structure(inputs["model"], reader), variant), variant.name
 
 
-def _committed_table(inputs: Mapping[str, Tree], variant: str, reader: BlobReader) -> QuantTable | None:
+def _table(inputs: Mapping[str, Tree], variant: str, reader: BlobReader) -> QuantTable | None:
     """The committed table, strictly read; None when there is none yet."""
     from npudsl.artifacts.quant_table import read_table
 

@@ -7,12 +7,22 @@ model, the data or the settings change, and not because another machine made it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from npudsl.artifacts.quant_table import QuantTable, TableLine
 from npudsl.steps.quantize.parameters import parameters_of
 from npudsl.steps.quantize.settings import Settings
 
 STEP_SHARE = 0.01
 RANGE_SHARE = 1e-6
+
+
+def kept_ranges(
+    settings: Mapping[str, Settings], new: Mapping[str, tuple[float, float]], table: QuantTable | None
+) -> dict[str, tuple[float, float]]:
+    """The ranges of ``table`` that stay although the new ones differ, by tensor."""
+    old = {name: kept_range(name, settings[name], range_, table) for name, range_ in new.items()}
+    return {name: range_ for name, range_ in old.items() if range_ != new[name]}
 
 
 def kept_range(

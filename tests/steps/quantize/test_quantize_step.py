@@ -186,6 +186,7 @@ def test_a_number_within_a_hundredth_of_a_step_stays_what_it_was(net):
     assert read_table(net.table, "new").activations["c"].high == kept
     assert (model.tensors["c"].high, model.tensors["m"].high) == (kept, kept)
     assert model.tensors["c"].scale == (kept - model.tensors["c"].low) / 255
+    assert read_table(net.table, "new").header == read_table(nudged, "old").header
     again = net.table
     net.quantize(table=again)
     assert net.table == again
