@@ -20,7 +20,8 @@ from npudsl.engine.events import Reporter, SilentReporter
 from npudsl.engine.files import FileTracker
 from npudsl.engine.host import host_for
 from npudsl.engine.memory import load_memory, save_memory
-from npudsl.engine.run import Engine, StepResult, needed_steps
+from npudsl.engine.outcome import StepResult
+from npudsl.engine.run import Engine, needed_steps
 from npudsl.steps.compare.kind import requirement_diagnostics
 from npudsl.steps.pipeline import Pipeline, pipeline_of
 from npudsl.store.cache import Cache

@@ -30,7 +30,7 @@ from npudsl.artifacts.lock_file import (
 from npudsl.artifacts.quant_table import read_table
 from npudsl.diagnostics import UserError
 from npudsl.engine.files import FileTracker
-from npudsl.engine.run import StepResult
+from npudsl.engine.outcome import StepResult
 from npudsl.keys import digest_record
 from npudsl.plan.step import FileInput, Step
 from npudsl.steps.pipeline import Pipeline

@@ -1,22 +1,28 @@
 """Puts exported files in place: only what differs is written, what an earlier build left over is removed.
 
 Each file is written beside its place and renamed. Other files in the folder (objects that ``make`` built, notes) are
-the user's and stay. Which files are ours is remembered in the state folder.
+the user's and stay, and so does a left-over that was changed by hand. Which files are ours, and with which content, is
+remembered in the state folder.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from npudsl.api.project import Project
 from npudsl.artifacts.blob import BlobReader, Tree
 from npudsl.diagnostics import Diagnostic, EnvironmentMissing
+from npudsl.engine.snapshot import Entry, digest_of, new_entry
 from npudsl.keys import digest_bytes
 from npudsl.steps.pipeline import PlannedExport
 from npudsl.store.atomic import write_atomically
+from npudsl.store.sealed import seal, unseal
+
+OUTPUTS_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,14 @@ class PlacedFile:
     """A file that the build answers for."""
 
     path: Path
-    digest: str
+    entry: Entry
+    """The file as it was when it was in place, for the up-to-date check."""
     written: bool
     """False: it was in place already."""
+
+    @property
+    def digest(self) -> str:
+        return str(self.entry[5])
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ def place_export(export: PlannedExport, tree: Tree, reader: BlobReader) -> Place
     executable = set(bundle["executable"])
     placed = []
     for name in bundle["files"]:
-        path = Path(export.place) / name if name else Path(export.place)
+        path = Path(export.place) / _inside(name) if name else Path(export.place)
         data = reader.read_bytes(tree[f"files/{name}"])
         placed.append(write_if_different(path, data, executable=name in executable, subject=export.subject))
     return PlacedExport(export, tuple(placed), tuple(bundle["notes"]))
@@ -54,9 +65,12 @@ def write_if_different(path: Path, data: bytes, *, executable: bool = False, sub
     """Write a file unless it has these bytes; raises ``EnvironmentMissing`` E0906."""
     digest = digest_bytes(data)
     try:
-        if path.is_file() and digest_bytes(path.read_bytes()) == digest:
-            return PlacedFile(path, digest, written=False)
+        if path.is_file() and (not executable or os.access(path, os.X_OK)):
+            entry = new_entry(str(path))
+            if entry[5] == digest:
+                return PlacedFile(path, entry, written=False)
         write_atomically(path, data, mode=0o755 if executable else 0o644)
+        return PlacedFile(path, new_entry(str(path), digest), written=True)
     except OSError as error:
         raise EnvironmentMissing(
             [
@@ -69,21 +83,35 @@ def write_if_different(path: Path, data: bytes, *, executable: bool = False, sub
                 )
             ]
         ) from error
-    return PlacedFile(path, digest, written=True)
 
 
-def remove_left_over(project: Project, placed: Iterable[PlacedExport]) -> None:
-    """Remove files that the last build put in place and this one did not; remember this one's."""
+def remove_left_over(project: Project, placed: Iterable[PlacedFile]) -> None:
+    """Remove files that the last build put in place and this one did not; remember this one's.
+
+    A file that is not as it was put in place belongs to the user by now and stays.
+    """
     memory = project.state_file("outputs")
-    current = {str(file.path) for export in placed for file in export.files}
-    for name in _remembered(memory) - current:
-        Path(name).unlink(missing_ok=True)
-    write_atomically(memory, json.dumps(sorted(current)).encode(), durable=False)
+    current = {str(file.path.absolute()): file.digest for file in placed}
+    for name, digest in _remembered(memory).items():
+        if name not in current:
+            with contextlib.suppress(OSError):
+                if digest_of(name) == digest:
+                    Path(name).unlink()
+    with contextlib.suppress(OSError):
+        write_atomically(memory, seal({"format": OUTPUTS_FORMAT, "files": current}), durable=False)
 
 
-def _remembered(memory: Path) -> set[str]:
-    try:
-        names = json.loads(memory.read_bytes())
-        return {name for name in names if isinstance(name, str)}
-    except (OSError, ValueError, TypeError):
-        return set()
+def _inside(name: str) -> PurePosixPath:
+    """A file's name inside its export; raises ``ValueError`` for one that leads out of it."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise ValueError(f"the export has a file called {name!r}, which is outside of it")
+    return path
+
+
+def _remembered(memory: Path) -> Mapping[str, str]:
+    with contextlib.suppress(OSError, KeyError, TypeError, AttributeError):
+        record = unseal(memory.read_bytes())
+        if record is not None and record["format"] == OUTPUTS_FORMAT:
+            return {str(name): str(digest) for name, digest in record["files"].items()}
+    return {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +13,15 @@ from typing import TYPE_CHECKING
 from npudsl.api.outputs import PlacedFile
 from npudsl.api.project import Project
 from npudsl.engine.files import FileTracker
-from npudsl.engine.snapshot import SNAPSHOT_FORMAT, identity, new_entry, save_snapshot, state_path
+from npudsl.engine.snapshot import (
+    Entry,
+    Snapshot,
+    identity,
+    latest_change,
+    new_entry,
+    save_snapshot,
+    state_path,
+)
 from npudsl.plan.action import Host
 
 if TYPE_CHECKING:
@@ -20,6 +31,9 @@ PROJECT_FILE = "npudsl.yaml"
 TOOL_MODULES = {"pillow": "PIL"}
 """Modules that are not called like their distribution."""
 
+CLOCK_TICK_SECONDS = 0.05
+"""A file's time may lie this much before the moment of its change."""
+
 
 def save_state(
     project: Project,
@@ -28,33 +42,42 @@ def save_state(
     committed: Iterable[PlacedFile],
     host: Host,
     root_options: tuple[str, ...],
+    began_at: float,
 ) -> None:
-    """Write the snapshot of a finished build."""
-    placed = [*committed, *(file for export in report.exports for file in export.files)]
-    files = dict(tracker.entries)
-    for path in [*_texts(project), *_tools(host)]:
-        files[str(path)] = new_entry(str(path))
-    for file in placed:
-        files[str(file.path.resolve())] = new_entry(str(file.path), file.digest)
-    record: dict[str, object] = {
-        "format": SNAPSHOT_FORMAT,
-        "identity": identity(),
-        "options": " ".join(sorted(root_options)),
-        "program": str(project.path.resolve()),
-        "files": files,
-        "absent": _absent(project),
-        "exit_code": report.exit_code,
-        "summary": report.later_summary,
-        "result": report.later_record(),
-    }
-    save_snapshot(state_path(str(project.path)), record)
+    """Write the snapshot of a build that began at ``began_at`` (seconds since the epoch) and is finished now.
+
+    An input that changed since may have been read before or after its change, so then there is no snapshot: the next
+    build looks again. Nothing is raised: without a snapshot a build is slower and as right.
+    """
+    path = state_path(str(project.path))
+    with contextlib.suppress(OSError):
+        inputs = dict(tracker.entries)
+        for source in [*_texts(project), *_tools(host)]:
+            inputs[str(source)] = new_entry(str(source))
+        placed = [*committed, *(file for export in report.exports for file in export.files)]
+        outputs: dict[str, Entry] = {os.path.abspath(file.path): list(file.entry) for file in placed}  # noqa: PTH100
+        changed = any(
+            latest_change(entry) >= began_at - CLOCK_TICK_SECONDS
+            for name, entry in inputs.items()
+            if name not in outputs
+        )
+        if not changed and save_snapshot(
+            path,
+            identity(),
+            " ".join(sorted(root_options)),
+            Snapshot(report.exit_code, report.later_summary, json.dumps(report.record())),
+            inputs | outputs,
+            [*_absent(project), *tracker.absent],
+        ):
+            return
+        Path(path).unlink(missing_ok=True)
 
 
 def _texts(project: Project) -> list[Path]:
     """The program, its fragments and the project file."""
-    texts = [path.resolve() for source in project.program.sources if (path := Path(source.name)).is_file()]
+    texts = [path.absolute() for source in project.program.sources if (path := Path(source.name)).is_file()]
     if project.settings_file is not None:
-        texts.append(project.settings_file.resolve())
+        texts.append(project.settings_file.absolute())
     return list(dict.fromkeys(texts))
 
 
@@ -70,9 +93,9 @@ def _tools(host: Host) -> list[Path]:
 
 def _absent(project: Project) -> list[str]:
     """Project files that are not there and would change the meaning of paths if they were."""
-    folder = project.folder.resolve()
+    folder = project.folder.absolute()
     places = [folder, *folder.parents]
     if project.settings_file is not None:
-        root = project.settings_file.resolve().parent
+        root = project.settings_file.absolute().parent
         places = places[: places.index(root)] if root in places else places
     return [str(place / PROJECT_FILE) for place in places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-EventKind = Literal["step-started", "part-finished", "step-finished", "note"]
+EventKind = Literal["step-started", "part-finished", "step-finished", "step-failed", "note"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,12 @@ class Event:
     total: int = 0
     ran: int = 0
     seconds: float = 0.0
-    expected_seconds: float | None = None
+    reason: str = ""
+    """Of a part that ran, and of a join that ran alone: why."""
+    steps_done: int = 0
+    steps_total: int = 0
+    left_seconds: float | None = None
+    """Time to the end of the build by past wall times, None when that is not known."""
     text: str = ""
 
 

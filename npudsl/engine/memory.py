@@ -1,12 +1,11 @@
 """What the last build of a program did, step by step: hints for expansion, and the old side of every explanation.
 
-One JSON file beside the program's other state. It may be lost at any time: then parts are shaped afresh, and the plan
+One sealed JSON file beside the program's other state. It may be lost at any time: then parts are shaped afresh, and the plan
 says "never built here" instead of naming the changed field.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from npudsl.keys import Json
 from npudsl.store.atomic import write_atomically
+from npudsl.store.sealed import seal, unseal
 
 MEMORY_FORMAT = 1
 
@@ -59,8 +59,8 @@ class Memory:
 def load_memory(path: Path) -> Memory:
     """The memory in ``path``; empty when there is none that can be read."""
     try:
-        record = json.loads(path.read_bytes())
-        if record["format"] != MEMORY_FORMAT:
+        record = unseal(path.read_bytes())
+        if record is None or record["format"] != MEMORY_FORMAT:
             return Memory()
         return Memory({name: _step(item) for name, item in record["steps"].items()})
     except (OSError, ValueError, KeyError, TypeError):
@@ -82,7 +82,7 @@ def save_memory(path: Path, memory: Memory) -> None:
             for name, step in memory.steps.items()
         },
     }
-    write_atomically(path, json.dumps(record, separators=(",", ":")).encode(), durable=False)
+    write_atomically(path, seal(record), durable=False)
 
 
 def _step(item: Any) -> StepMemory:

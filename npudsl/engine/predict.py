@@ -7,17 +7,17 @@ for it, ``StepKind.predict``), and the rest is reused unless the layer turns out
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from npudsl.engine.decide import Decider, file_trees, load_run_module, settled_record, waits_for
+from npudsl.engine.decide import Decider, Decision, file_trees, load_run_module, settled_record, waits_for
+from npudsl.engine.estimate import part_seconds, predicted_parts
 from npudsl.engine.memory import Memory, StepMemory
+from npudsl.engine.reasons import FORCED, NEVER_BUILT, NEW_PART, join_reason, part_reason
 from npudsl.engine.space import StepSpace
-from npudsl.plan.action import tree_digest
-from npudsl.plan.difference import differences
 from npudsl.plan.step import Part, Step
+from npudsl.store.content import BlobMissing
 
 if TYPE_CHECKING:
     from npudsl.artifacts.blob import Tree
@@ -52,7 +52,10 @@ def forecast(steps: Iterable[Step], cache: Cache, decider: Decider, memory: Memo
 
 def _forecast_step(step: Step, cache: Cache, decider: Decider, old: StepMemory | None, known: _Known) -> StepForecast:
     if all(source in known.trees for source in step.inputs.values()):
-        return _forecast_known(step, cache, decider, old, known)
+        try:
+            return _forecast_known(step, cache, decider, old, known)
+        except BlobMissing as missing:
+            return StepForecast(step.id, "run", str(missing), None, None, (), old.seconds if old else None)
     return _forecast_behind(step, old, known)
 
 
@@ -73,18 +76,18 @@ def _forecast_known(step: Step, cache: Cache, decider: Decider, old: StepMemory 
             made[part.name] = decision.tree
             continue
         missing.append(part)
-        first_reason = first_reason or _why(part.name, decision.record, old) or decision.why_not
+        first_reason = first_reason or _named_reason(part.name, decision, old)
     if not missing:
         decision = decider.join(step, settled_record(step, inputs, made, space), inputs, made)
         if decision.tree is not None:
             known.trees[step.id] = decision.tree
             return StepForecast(step.id, "reuse", "", len(parts), (), (), 0.0)
-        reason = _join_reason(step, inputs, old) or decision.why_not
+        reason = join_reason(step, decision, inputs, old)
         return StepForecast(step.id, "run", reason, len(parts), (), (), old.join_seconds if old else None)
     layers = tuple(dict.fromkeys(layer for part in missing for layer in part.layers))
     known.changed_layers[step.id] = layers
     names = tuple(part.name for part in missing)
-    return StepForecast(step.id, "run", first_reason, len(parts), names, layers, _seconds(names, parts, old))
+    return StepForecast(step.id, "run", first_reason, len(parts), names, layers, _seconds(names, old))
 
 
 def _forecast_behind(step: Step, old: StepMemory | None, known: _Known) -> StepForecast:
@@ -94,46 +97,19 @@ def _forecast_behind(step: Step, old: StepMemory | None, known: _Known) -> StepF
     if old is None or not old.parts:
         known.changed_layers[step.id] = layers
         return StepForecast(step.id, "run", reason, None, None, layers, None)
-    if not step.kind.predict or not layers:
-        names = tuple(part.name for part in old.parts)
-        return StepForecast(step.id, "run", reason, len(names), names, layers, old.seconds)
-    module, _, function = step.kind.predict.partition(":")
-    previous: list[Json] = [
-        {"name": part.name, "layers": list(part.layers), "record": part.action["record"]} for part in old.parts
-    ]
-    names = tuple(getattr(importlib.import_module(module), function)(previous, layers))
+    names = predicted_parts(step, old, layers)
     known.changed_layers[step.id] = layers
     seconds = sum(part.seconds for part in old.parts if part.name in names) + old.join_seconds
     return StepForecast(step.id, "run", reason, len(old.parts), names, layers, seconds)
 
 
-def _why(name: str, record: Json, old: StepMemory | None) -> str:
-    """The changed fields against the same part of the last build."""
-    if old is None:
-        return ""
-    before = next((part.action for part in old.parts if part.name == name), None)
-    if before is None:
-        return "new part" if old.parts else ""
-    changes = differences(before, record)
-    return f"{name}: {'; '.join(changes)}".replace("record.", "").replace("inputs.", "") if changes else ""
+def _named_reason(name: str, decision: Decision, old: StepMemory | None) -> str:
+    reason = part_reason(name, decision, old)
+    return reason if reason in (NEVER_BUILT, NEW_PART, FORCED) else f"{name}: {reason}"
 
 
-def _join_reason(step: Step, inputs: Mapping[str, Tree], old: StepMemory | None) -> str:
-    if old is None:
-        return ""
-    changes = differences(old.record, step.record)
-    changes += [
-        f"{step.inputs.get(role, role)} changed"
-        for role, tree in inputs.items()
-        if old.inputs.get(role) != tree_digest(tree)
-    ]
-    return "; ".join(changes)
-
-
-def _seconds(names: tuple[str, ...], parts: list[Part], old: StepMemory | None) -> float | None:
+def _seconds(names: tuple[str, ...], old: StepMemory | None) -> float | None:
     """Past wall times of the same parts; for new ones the mean of the others."""
     if old is None or not old.parts:
         return None
-    past = {part.name: part.seconds for part in old.parts}
-    mean = sum(past.values()) / len(past)
-    return sum(past.get(name, mean) for name in names) + old.join_seconds
+    return sum(part_seconds(names, old).values()) + old.join_seconds

@@ -44,6 +44,10 @@ class Reader:
         end = token.start_pos + 1 if token.type == NEW_LINE else token.end_pos
         return Span(self.source, token.start_pos, end)
 
+    def column(self, index: int) -> int:
+        """The column of a token, counted from 1."""
+        return self.source.line_column(self.tokens[index].start_pos)[1]
+
     def after_before(self) -> Span:
         """The place just behind the previous token."""
         assert self.before is not None

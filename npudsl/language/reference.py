@@ -24,7 +24,7 @@ def key_table(keys: Iterable[Key]) -> str:
     usable = [key for key in listed if not key.unavailable]
     lines = ["| key | takes | default | meaning |", "| --- | --- | --- | --- |"] if usable else []
     for key in usable:
-        cells = (f"`{key.name}`", _takes(key.type), _default(key), key.help)
+        cells = (f"`{key.name}`", takes(key.type), default_text(key), key.help)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     refused = [key for key in listed if key.unavailable]
     if refused:
@@ -36,13 +36,15 @@ def _code(keys: Iterable[Key]) -> list[str]:
     return [f"`{key.name}`" for key in keys]
 
 
-def _default(key: Key) -> str:
+def default_text(key: Key) -> str:
+    """The default in backticks, ``required``, or nothing."""
     if key.default is REQUIRED:
         return "required"
     return "" if key.default is None else f"`{key.default}`"
 
 
-def _takes(value_type: ValueType) -> str:
+def takes(value_type: ValueType) -> str:
+    """What a value of this type looks like."""
     if isinstance(value_type, Words):
         return ", ".join(f"`{word}`" for word in value_type.words)
     if isinstance(value_type, Calls):
@@ -51,7 +53,7 @@ def _takes(value_type: ValueType) -> str:
     if isinstance(value_type, Name):
         return f"name of a {' or '.join(value_type.kinds)}"
     if isinstance(value_type, ListOf):
-        item = _takes(value_type.item)
+        item = takes(value_type.item)
         return f"one or a list of: {item}" if value_type.single else f"list of: {item}"
     return value_type.expected.removeprefix("a ").removeprefix("an ")
 

@@ -41,8 +41,8 @@ KIND_ORDER = ("op", "layers", "layer", "tensors", "tensor")
 LAYER_KINDS = ("op", "layers", "layer")
 DEFAULT = "default"
 
-_KEYS = ("type", "scheme", "algorithm", "min", "max")
-_OF_ACTIVATIONS = ("algorithm", "min", "max")
+TENSOR_KEYS = ("type", "scheme", "algorithm", "min", "max")
+OF_ACTIVATIONS = ("algorithm", "min", "max")
 """Plain keys that do not reach weights."""
 
 
@@ -118,7 +118,7 @@ def resolve(
     own = {layer.name: _started(layer.name, variant, is_weight=False) for layer in layers}
     effects: dict[Place, list[tuple[int, object]]] = {}
     by_name = {layer.name: layer for layer in layers}
-    for rule in _in_order(variant.rules):
+    for rule in in_rule_order(variant.rules):
         for subject, named in _subjects(rule, matches, by_name, weights, activations):
             _apply(rule, subject, named)
             _note_effect(rule, subject, named, effects)
@@ -135,7 +135,8 @@ def resolve(
     )
 
 
-def _in_order(rules: Sequence[Rule]) -> list[Rule]:
+def in_rule_order(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules in the order in which they are applied."""
     return sorted(rules, key=lambda rule: (KIND_ORDER.index(rule.kind), rule.index))
 
 
@@ -149,8 +150,8 @@ def _started(name: str, variant: Quantize, *, is_weight: bool) -> _Subject:
     settings = variant.settings
     prefix = "weights." if is_weight else "activations."
     subject = _Subject(name, is_weight)
-    for key in _KEYS:
-        plain = None if is_weight and key in _OF_ACTIVATIONS else settings.get(key)
+    for key in TENSOR_KEYS:
+        plain = None if is_weight and key in OF_ACTIVATIONS else settings.get(key)
         subject.decisions[key] = _Decision(settings.get(prefix + key, plain))
     if subject.decisions["algorithm"].value is None:
         subject.decisions["algorithm"].value = Call("minmax")
@@ -180,13 +181,13 @@ def _subjects(
 
 
 def _apply(rule: Rule, subject: _Subject, named: bool) -> None:
-    for key, value in _sets_for(rule, subject.is_weight, named).items():
+    for key, value in sets_for(rule, subject.is_weight, named).items():
         rank = (KIND_ORDER.index(rule.kind), rule.index)
         subject.decisions[key] = _Decision(value, rank, rule.kind)
 
 
 def _note_effect(rule: Rule, subject: _Subject, named: bool, effects: dict[Place, list[tuple[int, object]]]) -> None:
-    for key, value in _sets_for(rule, subject.is_weight, named).items():
+    for key, value in sets_for(rule, subject.is_weight, named).items():
         effects.setdefault((_place(subject), key), []).append((rule.index, value))
 
 
@@ -194,14 +195,14 @@ def _place(subject: _Subject) -> str:
     return ("weights:" if subject.is_weight else "tensors:") + subject.name
 
 
-def _sets_for(rule: Rule, is_weight: bool, named: bool) -> dict[str, object]:
+def sets_for(rule: Rule, is_weight: bool, named: bool) -> dict[str, object]:
     """What a rule sets on a weight or on an activation, prefixes applied."""
     prefix, other = ("weights.", "activations.") if is_weight else ("activations.", "weights.")
     found: dict[str, object] = {}
     if rule.sets.get("skip"):
         found["type"] = "f32"
     for name, value in rule.sets.items():
-        if name in _KEYS and not (is_weight and name in _OF_ACTIVATIONS and not named):
+        if name in TENSOR_KEYS and not (is_weight and name in OF_ACTIVATIONS and not named):
             found.setdefault(name, value)
     for name, value in rule.sets.items():
         if name.startswith(prefix) and not name.startswith(other):
@@ -238,7 +239,7 @@ def _settled(subject: _Subject) -> TensorSettings:
         "granularity": "channel" if scheme == "perchannel_symmetric_affine" and type_name != "f32" else "tensor",
         "skip": type_name == "f32",
     }
-    decided = (decisions[key].kind for key in _KEYS)
+    decided = (decisions[key].kind for key in TENSOR_KEYS)
     return TensorSettings(values, next((kind for kind in decided if kind != DEFAULT), DEFAULT))
 
 

@@ -92,13 +92,13 @@ def _misindented(reader: Reader) -> tuple[int, int]:
     indentation = 0
     for index, token in enumerate(tokens):
         if index == 0 or tokens[index - 1].type == NEW_LINE:
-            indentation = token.column
+            indentation = reader.column(index)
             if stack and token.type != NEW_LINE:
                 closes = token.type == "RBRACE"
                 if indentation < stack[-1][1] or (indentation == stack[-1][1] and not closes):
                     return stack[-1][0], index
         if token.type == "LBRACE":
-            stack.append((index, tokens[line_start(tokens, index)].column))
+            stack.append((index, reader.column(line_start(tokens, index))))
         elif token.type == "RBRACE" and stack:
             stack.pop()
     return reader.brackets[-1], len(tokens)
@@ -166,7 +166,7 @@ def _block_without_brace(reader: Reader, following: int) -> Mistake:
     words = " ".join(str(token) for token in reader.line)
     message, advice = "this block has no `{`", f"write `{words} {{` and close the block with `}}`"
     place = reader.after_before()
-    indented = following < len(reader.tokens) and reader.tokens[following].column > reader.line[0].column
+    indented = following < len(reader.tokens) and reader.column(following) > reader.column(line_start(reader.tokens, reader.index - 1))
     if not indented:
         return reader.dropping("E0106", message, advice, span=place)
     assert reader.before is not None

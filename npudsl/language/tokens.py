@@ -1,14 +1,13 @@
 """A token list seen as lines and brackets: what error recovery needs to know and to change.
 
-Tokens are the parser library's (``type``, text, ``start_pos``, ``end_pos``, ``line``). Edits give a new list; an
-inserted token borrows the place of its neighbour, so positions of everything else stay true.
+Edits give a new list; an inserted token borrows the place of its neighbour, so positions of everything else stay true.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from npudsl.language.lexer import Token
 
-Token = Any
+__all__ = ["NEW_LINE", "Token"]
 
 NEW_LINE = "_NL"
 _OPENING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
@@ -68,4 +67,6 @@ def without_line(tokens: list[Token], first: int, last: int) -> list[Token]:
 
 def like(neighbour: Token, kind: str, text: str) -> Token:
     """A token that stands where ``neighbour`` stands."""
-    return type(neighbour).new_borrow_pos(kind, text, neighbour)
+    token = Token(kind, text, neighbour.start_pos)
+    token.end_pos = neighbour.end_pos
+    return token

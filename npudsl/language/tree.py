@@ -114,7 +114,7 @@ class TreeReader:
         return self._word(children[0])
 
     def _bool(self, children: list[Any]) -> syntax.Expression:
-        return syntax.BoolNode(children[0] == "true", self._span(children[0], children[0]))
+        return syntax.BoolNode(str(children[0]) == "true", self._span(children[0], children[0]))
 
     def _call(self, children: list[Any]) -> syntax.Expression:
         name, _, *arguments, closing = children

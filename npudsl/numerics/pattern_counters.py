@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from npudsl.native.statistics import LANE_LIMIT, LANES, NO_PATTERNS, StatisticsKernel, statistics_kernel
+from npudsl.native.statistics import LANES, NO_PATTERNS, StatisticsKernel, statistics_kernel
 from npudsl.numerics.ranges_counters import PATTERNS, count_patterns, extremes_of, sparse
 
 Array = np.ndarray[Any, Any]
@@ -67,86 +67,53 @@ class NumpyCounters:
 
 
 class NativeCounters:
-    """Compiled. Each tensor has 1 MiB of address space, of which only the pages of patterns that occur become memory.
-
-    Lanes hold 32 bits; before one could overflow they are emptied into 64-bit totals.
-    """
+    """Compiled. Each tensor has 512 KiB of addresses, of which only the pages of patterns that occur become memory."""
 
     def __init__(self, kernel: StatisticsKernel, tensors: int) -> None:
         self._kernel = kernel
-        self._lanes = _untouched(tensors)
+        self._lanes = np.zeros((PATTERNS, LANES), dtype=np.uint32)
+        self._counters = _untouched(tensors)
         self._ends = np.tile(np.array(NO_PATTERNS, dtype=np.uint32), (tensors, 1))
         self._extremes = np.zeros(2, dtype=np.float32)
-        self._counted = [0] * tensors
-        """How many values the lanes hold: no lane holds more."""
-        self._totals: dict[int, Array] = {}
-        self._extremes_address = _address(self._extremes)
-        self._addresses = [(_address(self._lanes[tensor]), _address(self._ends[tensor])) for tensor in range(tensors)]
+        self._addresses = [
+            (_address(self._lanes), _address(counters), _address(ends), _address(self._extremes))
+            for counters, ends in zip(self._counters, self._ends, strict=True)
+        ]
 
     def add(self, tensor: int, values: Array) -> Seen:
         flags = values.flags
         if values.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
             values = np.require(values, np.float32, ["C", "A"])
-        if values.size > LANE_LIMIT:
-            return self._add_blocks(tensor, values.reshape(-1))
-        return self._add(tensor, values)
-
-    def sparse(self, tensor: int) -> tuple[Array, Array]:
-        patterns, counts = self._collect(tensor)
-        if tensor not in self._totals:
-            return patterns, counts
-        total = self._totals[tensor].copy()
-        total[patterns] += counts
-        return sparse(total)
-
-    def _add(self, tensor: int, values: Array) -> Seen:
         size = values.size
         if not size:
             raise ValueError("there are no values to count")
-        if self._counted[tensor] + size > LANE_LIMIT:
-            self._empty(tensor)
-        self._counted[tensor] += size
-        finite = self._kernel.observe(_address(values), size, *self._addresses[tensor], self._extremes_address)
+        finite = self._kernel.observe(_address(values), size, *self._addresses[tensor])
         if finite != size:
             return _spoilt(finite)
         return Seen(self._extremes[0], self._extremes[1], None)
 
-    def _add_blocks(self, tensor: int, flat: Array) -> Seen:
-        seen = []
-        for start in range(0, flat.size, LANE_LIMIT):
-            block = self._add(tensor, flat[start : start + LANE_LIMIT])
-            if block.not_finite is not None:
-                return _spoilt(start + block.not_finite)
-            seen.append(block)
-        return Seen(min(block.minimum for block in seen), max(block.maximum for block in seen), None)
-
-    def _collect(self, tensor: int) -> tuple[Array, Array]:
-        """What is in the lanes."""
-        room = int(self._ends[tensor].sum()) - sum(NO_PATTERNS)
-        patterns = np.empty(room, dtype=np.uint16)
-        counts = np.empty(room, dtype=np.int64)
-        found = self._kernel.collect(*self._addresses[tensor], _address(patterns), _address(counts))
-        return patterns[:found], counts[:found]
-
-    def _empty(self, tensor: int) -> None:
-        patterns, counts = self._collect(tensor)
-        self._totals.setdefault(tensor, np.zeros(PATTERNS, dtype=np.int64))[patterns] += counts
-        self._lanes[tensor, patterns] = 0
-        self._counted[tensor] = 0
+    def sparse(self, tensor: int) -> tuple[Array, Array]:
+        """Nothing behind the ends is looked at: reading memory that was never written costs page faults."""
+        counters = self._counters[tensor]
+        halves = [
+            first + np.flatnonzero(counters[first:end])
+            for first, end in zip(NO_PATTERNS, self._ends[tensor].tolist(), strict=True)
+        ]
+        patterns = np.concatenate(halves)
+        return patterns.astype(np.uint16), counters[patterns]
 
 
 def _untouched(tensors: int) -> Array:
-    """Zeros, uint32 (tensors, 65536, lanes), that take memory page by page as they are written.
+    """Zeros, int64 (tensors, 65536), that take memory page by page as they are written.
 
-    numpy would ask for huge pages, and every tensor would take its whole MiB.
+    numpy would ask for huge pages, and every tensor would take its whole 512 KiB.
     """
     if not tensors:
-        return np.zeros((0, PATTERNS, LANES), dtype=np.uint32)
-    size = tensors * PATTERNS * LANES * 4
-    private = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        return np.zeros((0, PATTERNS), dtype=np.int64)
+    private = mmap.mmap(-1, tensors * PATTERNS * 8, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         private.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(private, dtype=np.uint32).reshape(tensors, PATTERNS, LANES)
+    return np.frombuffer(private, dtype=np.int64).reshape(tensors, PATTERNS)
 
 
 def _address(array: Array) -> int:

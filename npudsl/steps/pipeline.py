@@ -94,6 +94,11 @@ def pipeline_of(program: Program, sources: FileSource, tables: Mapping[str, File
     return _Planner(program, sources, tables).plan()
 
 
+def import_step_of(program: Program, sources: FileSource) -> Step:
+    """The import step alone: what needs the model and no data. Raises ``UserError`` when the model file is missing."""
+    return _Planner(program, sources, {}).import_model()
+
+
 @dataclass
 class _Simulation:
     samples: int | None = 0
@@ -119,7 +124,7 @@ class _Planner:
 
     def plan(self) -> Pipeline:
         program = self._program
-        import_ = self._import()
+        import_ = self.import_model()
         calibrations = [self._calibrate(name, import_.id) for name in self._calibrated_datasets()]
         variants = [self._quantize(variant, import_.id) for variant in program.variants.values()]
         compares = [*program.comparisons, *self._implied_comparisons()]
@@ -168,7 +173,7 @@ class _Planner:
             self._sets[name] = found
         return self._sets[name]
 
-    def _import(self) -> Step:
+    def import_model(self) -> Step:
         """The import step with every file of the model; raises E0401 when the model file is not there."""
         file = self._program.model.file
         path = Path(file.path)

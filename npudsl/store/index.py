@@ -110,7 +110,7 @@ def _open(folder: Path) -> Any:
     with (folder / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return diskcache.Cache(
-            str(folder), disk=_bytes_disk(), eviction_policy="none", cull_limit=0, statistics=0, timeout=10
+            str(folder), disk=_bytes_disk(), eviction_policy="none", cull_limit=0, statistics=0, timeout=1
         )
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from npudsl.diagnostics import Source
 from npudsl.language import syntax
-from npudsl.language.parse import MOST_ERRORS, grammar_text, parse
+from npudsl.language.parse import MOST_ERRORS, parse
+from npudsl.language.tables import grammar_text
 
 PROGRAM = """npu 1
 

@@ -1,0 +1,1 @@
+"""What ``npu explain`` says: pages about codes and words of the language, and about layers, tensors and steps."""
