@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,25 +163,28 @@ def report_time(model: FloatModel, folder: Path, count: int, rounds: int, jobs: 
             tree = model.save(store)
             measured.append(seconds(lambda: calibrate(tree, samples, store, jobs)))
 
+    def plain(threads: int, workers: int) -> None:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda start: infer(sessions[threads], images[start::workers]), range(workers)))
+
     measured: list[tuple[float, float]] = []
-    cases: dict[str, list[tuple[float, float]]] = {"plain, 2 threads": [], "plain, 1 thread": []}
-    for session in sessions.values():
-        infer(session, images[:5])
+    workers = f"plain, {jobs} x 1 thread"
+    cases = {"plain, 2 threads": (2, 1), workers: (1, jobs), "plain, 1 thread": (1, 1)}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     whole_step()
     measured.clear()
+    for session in sessions.values():
+        infer(session, images[:5])
     for _ in range(rounds):
-        cases["plain, 2 threads"].append(seconds(lambda: infer(sessions[2], images)))
+        for name, (threads, side_by_side) in cases.items():
+            times[name].append(seconds(partial(plain, threads, side_by_side)))
         whole_step()
-        cases["plain, 1 thread"].append(seconds(lambda: infer(sessions[1], images)))
-    cases[f"calibration, {jobs} jobs"] = measured
     print(f"\n{count} images, medians of {rounds} rounds      wall s     processor s")
-    for name, times in cases.items():
-        print(f"  {name:<32} {middle(times, 0):8.3f} {middle(times, 1):12.3f}")
-    wall = [ratio(measured, cases[f"plain, {threads}"], 0) for threads in ("2 threads", "1 thread")]
-    cpu = ratio(measured, cases["plain, 1 thread"], 1)
-    print(f"  calibration over plain, 2 threads, wall       {wall[0]:6.2f} x")
-    print(f"  calibration over plain, 1 thread, wall        {wall[1]:6.2f} x")
-    print(f"  calibration over plain, 1 thread, processor   {cpu:6.2f} x")
+    for name, pairs in {**times, f"calibration, {jobs} jobs": measured}.items():
+        print(f"  {name:<32} {middle(pairs, 0):8.3f} {middle(pairs, 1):12.3f}")
+    for name in cases:
+        print(f"  calibration over {name:<24} {ratio(measured, times[name], 0):6.2f} x")
+    print(f"  the same in processor time, 1 thread     {ratio(measured, times['plain, 1 thread'], 1):6.2f} x")
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
@@ -222,7 +225,9 @@ def peak_of(what: str, count: int, folder: Path, jobs: int) -> float:
         session = plain_session(store.read_bytes(tree["model.onnx"]), jobs)
         for sample in samples.samples:
             infer(session, images_of((sample,)))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()
+    # Not getrusage: a child's figure there begins with its parent's.
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 if __name__ == "__main__":

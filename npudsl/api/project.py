@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from npudsl.api.settings import Settings, read_settings
 from npudsl.diagnostics import Diagnostic, NpuError, UserError
 from npudsl.language.load import find_project, load_program
 from npudsl.language.program import Program
+from npudsl.language.project import SETTINGS_FILE
 from npudsl.store.cache import Cache
 
 Value = TypeVar("Value")
@@ -25,6 +28,7 @@ class Project:
     root: Path
     cache: Path
     settings_file: Path | None
+    settings: Settings
 
     @property
     def folder(self) -> Path:
@@ -40,11 +44,16 @@ class Project:
         return self.state / f"{self.program.name}.{what}.json"
 
     def prepare_state(self) -> None:
-        """Make the state folder, which ignores itself in version control; raises ``OSError``."""
-        self.state.mkdir(exist_ok=True)
-        ignore = self.state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        """Make the state folder, which ignores itself in version control; where it cannot be made builds do without."""
+        with contextlib.suppress(OSError):
+            self.state.mkdir(exist_ok=True)
+            ignore = self.state / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+
+    def open_cache(self) -> Cache:
+        """The cache of the project; raises ``EnvironmentMissing``."""
+        return Cache(self.cache, limit_bytes=self.settings.cache_limit)
 
 
 def open_project(path: str | Path, *, roots: Mapping[str, str] | None = None) -> Project:
@@ -53,21 +62,18 @@ def open_project(path: str | Path, *, roots: Mapping[str, str] | None = None) ->
     if not path.is_file():
         raise UserError([Diagnostic("E0004", f"there is no file {path}", helps=("name a .npu file that exists",))])
     root, settings = find_project(path)
-    known = {name: str((root / str(folder)).resolve()) for name, folder in dict(settings.get("roots") or {}).items()}
-    program = load_program(path, roots={**known, **(roots or {})})
-    settings_file = root / "npudsl.yaml"
-    return Project(
-        program,
-        path,
-        Path(root),
-        _cache_folder(settings, Path(root)),
-        settings_file if settings_file.is_file() else None,
-    )
+    settings_file = root / SETTINGS_FILE if (root / SETTINGS_FILE).is_file() else None
+    known_settings = read_settings(settings, settings_file)
+    program = load_program(path, roots=roots)
+    return Project(program, path, Path(root), _cache_folder(settings, Path(root)), settings_file, known_settings)
 
 
-def open_cache() -> Cache:
-    """The cache of this user (``NPUDSL_CACHE``, else the user's cache folder)."""
-    return Cache(_cache_folder({}, Path()))
+def open_cache() -> tuple[Cache, Settings]:
+    """The cache that programs in this folder use (``NPUDSL_CACHE``, else the project's, else the user's)."""
+    root, settings = find_project(Path("any.npu"))
+    file = root / SETTINGS_FILE
+    known = read_settings(settings, file if file.is_file() else None)
+    return Cache(_cache_folder(settings, root), limit_bytes=known.cache_limit), known
 
 
 def located(program: Program, work: Callable[[], Value]) -> Value:

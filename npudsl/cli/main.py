@@ -12,8 +12,13 @@ COMMANDS = {
     "check": ("npudsl.cli.cmd_check", "Parse and check a pipeline; with the model also names, shapes and data."),
     "plan": ("npudsl.cli.cmd_plan", "Say what a build would run and why, without running it."),
     "build": ("npudsl.cli.cmd_build", "Bring a pipeline up to date."),
+    "diff": ("npudsl.cli.cmd_diff", "Say what two revisions of a pipeline mean differently."),
+    "explain": ("npudsl.cli.cmd_explain", "Explain a code, a key, or a layer, tensor or step and what decides about it."),
+    "report": ("npudsl.cli.cmd_report", "Show how the last build compares with the float model, layer by layer."),
+    "graph": ("npudsl.cli.cmd_graph", "Print the steps or the model as a graph."),
     "layers": ("npudsl.cli.cmd_layers", "List the layers that override rules can name."),
     "targets": ("npudsl.cli.cmd_targets", "List the known chips."),
+    "doctor": ("npudsl.cli.cmd_doctor", "Look at this machine: packages, tools, cache."),
     "cache": ("npudsl.cli.cmd_cache", "Look at the cache."),
 }
 

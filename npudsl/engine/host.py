@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from npudsl.plan.action import Host
 
 
-def host_for(tools: Iterable[str]) -> Host:
-    """This machine's class and the versions of ``tools``."""
-    return Host(_processor(), {name: _version(name) for name in sorted(set(tools))})
+def host_for(tools: Iterable[str], salt: str = "") -> Host:
+    """This machine's class and the versions of ``tools``; ``salt`` is the project's."""
+    return Host(_processor(), {name: _version(name) for name in sorted(set(tools))}, salt)
 
 
 @functools.lru_cache(maxsize=1)

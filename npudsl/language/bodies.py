@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from npudsl.diagnostics import Span
+from npudsl.language.frozen import frozen
 from npudsl.language.schema.forms import BlockForm, RuleForm
 from npudsl.language.values import Located
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """A key with its converted value. ``span`` is the value's; of a rule's part, the whole ``key=value``."""
 
@@ -18,7 +19,7 @@ class Entry:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class Condition:
     """``metric operator value`` of a ``require`` line."""
 
@@ -28,7 +29,7 @@ class Condition:
     value: Located
 
 
-@dataclass(frozen=True)
+@frozen
 class RuleLine:
     """A checked rule. ``inherited``: it comes from a preset or another block."""
 

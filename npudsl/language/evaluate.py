@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from npudsl.diagnostics import Diagnostic, Label, Span
 from npudsl.language import syntax
+from npudsl.language.frozen import frozen
 from npudsl.language.names import did_you_mean
 from npudsl.language.program import Size
 from npudsl.language.values import (
@@ -32,7 +32,7 @@ _LARGEST_EXPONENT = 400
 """Beyond every float32 and float64; a fraction with more digits would only cost memory."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant:
     """A ``let``: its value (None when its line has an error), where its name stands, from which offset on it holds."""
 
@@ -41,7 +41,7 @@ class Constant:
     holds_from: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Scope:
     """The constants of one file. ``complete`` is false when lines were lost, so unknown names are no news."""
 

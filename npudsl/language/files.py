@@ -14,6 +14,7 @@ from pathlib import Path
 from npudsl.diagnostics import Diagnostic, Label, Source, Span
 from npudsl.language import syntax
 from npudsl.language.evaluate import Constant, Scope, Silent, evaluate, string_text
+from npudsl.language.frozen import frozen
 from npudsl.language.parse import parse
 from npudsl.language.paths import PathBase, Project
 from npudsl.language.values import Refused, refuse
@@ -21,7 +22,7 @@ from npudsl.language.values import Refused, refuse
 LANGUAGE_VERSION = 1
 
 
-@dataclass(frozen=True)
+@frozen
 class PresetSource:
     """A preset with what is needed to evaluate it: its file's scope, the folder of its paths, its file's presets."""
 

@@ -1,13 +1,14 @@
-"""Names that were probably meant."""
+"""Names that were probably meant. ``difflib`` is imported when a name is wrong."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
 def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
     """The known names closest to ``name``, best first; a name that differs only in case comes before all others."""
+    import difflib
+
     candidates = list(dict.fromkeys(known))
     same = [candidate for candidate in candidates if candidate.lower() == name.lower() and candidate != name]
     lowered: dict[str, str] = {}

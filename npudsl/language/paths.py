@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from npudsl.diagnostics import Span
+from npudsl.language.frozen import NOTHING, frozen
 from npudsl.language.names import did_you_mean
 from npudsl.language.program import PathValue
 from npudsl.language.values import refuse
 
 
-@dataclass(frozen=True)
+@frozen
 class Project:
     """Absolute folder that paths without a root must stay in, and absolute folders of the named roots."""
 
     root: Path
-    roots: Mapping[str, Path] = field(default_factory=dict)
+    roots: Mapping[str, Path] = NOTHING
 
 
-@dataclass(frozen=True)
+@frozen
 class PathBase:
     """The folder of one program file in its project."""
 

@@ -13,16 +13,17 @@ Invariant: two programs that are equal here (``origins`` and ``sources`` do not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from npudsl.diagnostics import Diagnostic, Source, Span
+from npudsl.language.frozen import NOTHING, frozen
 
 Value = object
 """bool, int, float, str, list of values, Call, Size or PathValue."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Size:
     """``1x3x224x224``; a free extent (``?``) is 0."""
 
@@ -32,7 +33,7 @@ class Size:
         return "x".join(str(extent) if extent else "?" for extent in self.extents)
 
 
-@dataclass(frozen=True)
+@frozen
 class Call:
     """``kl(bins=2048)`` or a bare word that takes arguments; arguments are evaluated and in schema order."""
 
@@ -45,7 +46,7 @@ class Call:
         return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.arguments)})"
 
 
-@dataclass(frozen=True)
+@frozen
 class PathValue:
     """A path as written (``text``) and where it leads on this machine (``path``, absolute; never part of a key)."""
 
@@ -53,18 +54,18 @@ class PathValue:
     path: str = field(compare=False, default="")
 
 
-@dataclass(frozen=True)
+@frozen
 class Model:
     """The ``model`` block."""
 
     name: str
     format: str
     file: PathValue
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = NOTHING
     """Other keys as written (``weights``, ``proto``, ``predef``, ``embedded_quantization`` ...)."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Input:
     """One graph input and how a sample becomes its tensor: decode, color, resize, crop, reorder, (x - mean) * scale."""
 
@@ -82,10 +83,10 @@ class Input:
     crop: Call | None = None
     """center(height, width) or none."""
     reorder: tuple[int, ...] | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = NOTHING
 
 
-@dataclass(frozen=True)
+@frozen
 class Output:
     """One graph output; naming an inner tensor cuts the graph there."""
 
@@ -94,7 +95,7 @@ class Output:
     postprocess: Call | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Feed:
     """Where the files of one input (or, with ``input`` None, of all inputs as list columns) come from."""
 
@@ -108,7 +109,7 @@ class Feed:
     shape: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Labels:
     """Class indices: the last column of each list line, a text file of ``sample index`` lines, or an idx file."""
 
@@ -118,7 +119,7 @@ class Labels:
     """Added to every label (1: the model has a background class in front)."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Dataset:
     """A ``dataset`` block: which samples, in which order."""
 
@@ -136,7 +137,7 @@ class Dataset:
 RuleKind = Literal["op", "layers", "layer", "tensors", "tensor"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Selector:
     """What a rule selects: an exact name, a glob or a regular expression (searched in the whole name)."""
 
@@ -144,14 +145,14 @@ class Selector:
     text: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Rule:
     """One override line of a ``quantize`` block, in effective order (presets and bases first)."""
 
     index: int
     kind: RuleKind
     selector: Selector
-    sets: Mapping[str, object] = field(default_factory=dict)
+    sets: Mapping[str, object] = NOTHING
     """``type scheme bits algorithm min max granularity skip``, each also with ``weights.`` or ``activations.``."""
     optional: bool = False
     matches: int | None = None
@@ -160,19 +161,19 @@ class Rule:
     """It comes from a preset or another block: a rule of the block itself may overwrite it entirely."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantize:
     """A ``quantize`` block: one variant of the model. ``settings`` holds every key with defaults applied."""
 
     name: str
     calibrate: str | None
     """Name of the dataset; None when nothing needs calibration."""
-    settings: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = NOTHING
     """``scheme type algorithm profile`` and the prefixed forms that were written, plus variant-wide keys."""
     rules: tuple[Rule, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Simulate:
     """A ``simulate`` block."""
 
@@ -182,10 +183,10 @@ class Simulate:
     data: str
     samples: int | None = None
     dump: tuple[str, ...] = ("outputs",)
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = NOTHING
 
 
-@dataclass(frozen=True)
+@frozen
 class Requirement:
     """``require cosine >= 0.99 on="prob"``; a percentage is stored as a fraction."""
 
@@ -198,7 +199,7 @@ class Requirement:
     because: str | None = field(compare=False, default=None)
 
 
-@dataclass(frozen=True)
+@frozen
 class Compare:
     """A ``compare`` block."""
 
@@ -211,7 +212,7 @@ class Compare:
     requires: tuple[Requirement, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class GoldenFile:
     """A golden input or output file of a ``golden`` block."""
 
@@ -220,7 +221,7 @@ class GoldenFile:
     dtype: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Golden:
     """A ``golden`` block: recorded inputs and outputs, from a board or another tool."""
 
@@ -229,31 +230,31 @@ class Golden:
     outputs: tuple[GoldenFile, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Export:
     """An ``export`` block inside a ``target``."""
 
     name: str
     kind: str
     out: PathValue | None
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = NOTHING
 
 
-@dataclass(frozen=True)
+@frozen
 class TargetBlock:
     """A ``target`` block: which chip, which variant, what to export."""
 
     name: str
     quantize: str | None
     """Variant name; None when the program has none."""
-    identity: Mapping[str, object] = field(default_factory=dict)
+    identity: Mapping[str, object] = NOTHING
     """``vendor soc optimize pid`` as written."""
-    limits: Mapping[str, object] = field(default_factory=dict)
+    limits: Mapping[str, object] = NOTHING
     """``types hybrid_types`` ... as written; they narrow what the chip's data allows."""
     exports: tuple[Export, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Program:
     """A checked program."""
 
@@ -264,13 +265,13 @@ class Program:
     model: Model
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
-    datasets: Mapping[str, Dataset] = field(default_factory=dict)
-    variants: Mapping[str, Quantize] = field(default_factory=dict)
+    datasets: Mapping[str, Dataset] = NOTHING
+    variants: Mapping[str, Quantize] = NOTHING
     simulations: tuple[Simulate, ...] = ()
     comparisons: tuple[Compare, ...] = ()
     goldens: tuple[Golden, ...] = ()
-    targets: Mapping[str, TargetBlock] = field(default_factory=dict)
-    origins: Mapping[str, Span] = field(compare=False, default_factory=dict)
+    targets: Mapping[str, TargetBlock] = NOTHING
+    origins: Mapping[str, Span] = field(compare=False, default=NOTHING)
     sources: tuple[Source, ...] = field(compare=False, default=())
     """Every program text that was read (this file and its fragments)."""
     defaults: frozenset[str] = field(compare=False, default=frozenset())

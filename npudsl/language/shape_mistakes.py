@@ -166,7 +166,9 @@ def _block_without_brace(reader: Reader, following: int) -> Mistake:
     words = " ".join(str(token) for token in reader.line)
     message, advice = "this block has no `{`", f"write `{words} {{` and close the block with `}}`"
     place = reader.after_before()
-    indented = following < len(reader.tokens) and reader.column(following) > reader.column(line_start(reader.tokens, reader.index - 1))
+    indented = following < len(reader.tokens) and reader.column(following) > reader.column(
+        line_start(reader.tokens, reader.index - 1)
+    )
     if not indented:
         return reader.dropping("E0106", message, advice, span=place)
     assert reader.before is not None

@@ -6,12 +6,11 @@ without knowing the grammar.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from npudsl.diagnostics import Diagnostic, Source, Span
+from npudsl.language.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class WordNode:
     """A bare word: a name, an enum word, a constant."""
 
@@ -19,7 +18,7 @@ class WordNode:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class StringNode:
     """A string with its quotes and escapes as written."""
 
@@ -27,7 +26,7 @@ class StringNode:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class RegexNode:
     """``re"..."``; ``text`` is what stands between the quotes."""
 
@@ -35,7 +34,7 @@ class RegexNode:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class NumberNode:
     """A number with its unit as written; ``text`` may begin with ``-`` in a rule."""
 
@@ -43,19 +42,19 @@ class NumberNode:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class SizeNode:
     text: str
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class BoolNode:
     value: bool
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class KeywordNode:
     """``name=value`` between the parentheses of a call, or as a part of a rule."""
 
@@ -64,26 +63,26 @@ class KeywordNode:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class CallNode:
     name: WordNode
     arguments: tuple[Expression | KeywordNode, ...]
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class ListNode:
     items: tuple[Expression, ...]
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class NegativeNode:
     operand: Expression
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class BinaryNode:
     """``operator`` is one of ``+ - * /``."""
 
@@ -107,7 +106,7 @@ Expression = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class ConditionNode:
     """``cosine >= 0.99`` in a rule."""
 
@@ -117,14 +116,14 @@ class ConditionNode:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class SettingNode:
     key: WordNode
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class RuleNode:
     keyword: WordNode
     operands: tuple[Expression | KeywordNode | ConditionNode, ...]
@@ -132,7 +131,7 @@ class RuleNode:
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class BlockNode:
     """``keyword operands from bases { statements }``. ``complete``: no line inside was dropped by error recovery."""
 
@@ -147,27 +146,27 @@ class BlockNode:
 StatementNode = SettingNode | RuleNode | BlockNode
 
 
-@dataclass(frozen=True)
+@frozen
 class VersionNode:
     text: str
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class UseNode:
     path: StringNode
     prefix: WordNode | None
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class LetNode:
     name: WordNode
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True)
+@frozen
 class PresetNode:
     """``preset kind name from bases { ... }``; ``body`` is the block it stands for (keyword ``kind``, no operands)."""
 
@@ -183,7 +182,7 @@ BROKEN = "_"
 """Keyword of a block whose first line could not be read; its body is kept so that its lines can still be checked."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Parsed:
     """A file's items and its syntax errors. ``complete``: no line outside of blocks was dropped."""
 

@@ -6,15 +6,15 @@ Numbers are exact fractions until a key uses them, so ``1/128`` loses nothing on
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from fractions import Fraction
 
 from npudsl.diagnostics import Diagnostic, Fix, Label, Span
+from npudsl.language.frozen import frozen
 from npudsl.language.names import did_you_mean
 from npudsl.language.program import Size
 
 
-@dataclass(frozen=True)
+@frozen
 class Number:
     """``value`` is as written: ``99%`` is 99 with unit ``%``."""
 
@@ -22,26 +22,26 @@ class Number:
     unit: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Text:
     text: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Pattern:
     """A regular expression."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Word:
     """A bare word that is no constant: an enum word or the name of a block."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@frozen
 class RawCall:
     name: str
     name_span: Span
@@ -49,7 +49,7 @@ class RawCall:
     keywords: tuple[tuple[str, Span, Located], ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Located:
     """A value and its place. ``constant`` is the place of the ``let`` it came from as a whole, if any."""
 

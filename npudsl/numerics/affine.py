@@ -118,7 +118,9 @@ def quantize(
     return codes_of_steps(steps, zero_point, *code_limits(type_name, narrow_range), element_type(type_name).storage)
 
 
-def codes_of_steps(steps: NDArray[np.float64], zero_point: int, low: int, high: int, storage: str) -> NDArray[Any]:
+def codes_of_steps(
+    steps: NDArray[np.floating[Any]], zero_point: int, low: int, high: int, storage: str
+) -> NDArray[Any]:
     """Codes clamp(round_half_even(step) + zero_point, low, high) of values divided by their scale (eq. 7)."""
     if np.isnan(steps).any():
         raise ValueError("a value is not a number and has no code")

@@ -23,16 +23,21 @@ KEY_FORMAT = 1
 
 @dataclass(frozen=True)
 class Host:
-    """What may make float results differ between machines: kind of processor, versions of the tools that compute."""
+    """What may make float results differ between machines: kind of processor, versions of the tools that compute.
+
+    ``salt`` is a word of the user's that is part of every key: another one disowns everything made so far.
+    """
 
     processor: str
     tools: Mapping[str, str]
+    salt: str = ""
 
 
 def action_record(kind: StepKind, what: str, record: Json, inputs: Mapping[str, str], host: Host) -> dict[str, Json]:
     """The record of a part (``what`` is "part") or a join; ``inputs`` maps roles to digests."""
     return {
         "format": KEY_FORMAT,
+        "salt": host.salt,
         "kind": kind.name,
         "version": kind.version,
         "what": what,

@@ -132,8 +132,10 @@ def _variant(view: VariantView) -> list[str]:
 
 def _tensor(view: TensorView) -> list[str]:
     lines = [f"  {view.kind} {view.name}"]
-    for key, links in view.settings.items():
-        lines += _chain(key, links, view.effective)
+    links = [link for chain in view.settings.values() for link in chain]
+    widths = (max(len(link.value) for link in links), max(len(link.place) for link in links))
+    for key, chain in view.settings.items():
+        lines += _chain(key, chain, view.effective, widths)
     lines += [f"    {note}" for note in view.notes]
     if view.line is None:
         lines.append(f"    {'table':<{KEY_WIDTH}}  no line: build to get range and scale")
@@ -146,13 +148,12 @@ def _tensor(view: TensorView) -> list[str]:
     return lines
 
 
-def _chain(key: str, links: tuple[Link, ...], effective: Mapping[str, str]) -> list[str]:
+def _chain(key: str, links: tuple[Link, ...], effective: Mapping[str, str], widths: tuple[int, int]) -> list[str]:
     """One line per value that the key was given; the last one holds, unless scheme or type brought another one."""
     holds = effective.get(key)
     if holds is None:
         return []
-    value_width = max(len(link.value) for link in links)
-    place_width = max(len(link.place) for link in links)
+    value_width, place_width = widths
     lines = []
     for index, link in enumerate(links):
         last = index == len(links) - 1

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from npudsl.diagnostics import Fix, Span
+from npudsl.language.frozen import NOTHING, frozen
 from npudsl.language.names import did_you_mean, listed, with_article
 from npudsl.language.program import Call, Size
 from npudsl.language.schema.types import Shape, Use, ValueType, Words, wrong_type
 from npudsl.language.values import Located, RawCall, Text, Word, refuse
 
 
-@dataclass(frozen=True)
+@frozen
 class Parameter:
     """An argument of a call. Without default it must be given."""
 
@@ -23,7 +23,7 @@ class Parameter:
     positional: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class Signature:
     """A word with arguments, such as ``kl(bins=2048)``; where every argument has a default, the bare word does."""
 
@@ -34,14 +34,14 @@ class Signature:
     """The first two parameters (height, width) may be given as one size: ``center(224x224)``."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Calls:
     """One of several calls. ``nothing``: the word that stands for None."""
 
     noun: str
     signatures: Mapping[str, Signature]
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    unavailable: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = NOTHING
+    unavailable: Mapping[str, str] = NOTHING
     nothing: str = ""
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from npudsl.language.frozen import NOTHING, frozen
 from npudsl.language.schema.types import ValueType
 
 
@@ -15,7 +15,7 @@ class Required:
 REQUIRED = Required()
 
 
-@dataclass(frozen=True)
+@frozen
 class Key:
     """``name = value`` in a block or a rule.
 
@@ -32,7 +32,7 @@ class Key:
     excludes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class RuleForm:
     """A one-line rule: selectors (positional values), ``key=value`` parts, flags, at most one condition.
 
@@ -42,15 +42,15 @@ class RuleForm:
     name: str
     selectors: tuple[ValueType, ...]
     help: str
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    flags: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, Key] = NOTHING
+    flags: Mapping[str, str] = NOTHING
     condition: bool = False
     because: bool = False
     unavailable: str = ""
     example: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class BlockForm:
     """A block. ``label`` is what stands behind its keyword: a word, a string, or nothing."""
 
@@ -58,11 +58,11 @@ class BlockForm:
     label: ValueType | None
     help: str
     keys: Mapping[str, Key]
-    rules: Mapping[str, RuleForm] = field(default_factory=dict)
-    blocks: Mapping[str, BlockForm] = field(default_factory=dict)
+    rules: Mapping[str, RuleForm] = NOTHING
+    blocks: Mapping[str, BlockForm] = NOTHING
     one_of: tuple[tuple[str, ...], ...] = ()
     """Groups of keys or rules of which at least one must stand in the block."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = NOTHING
     """Words of vendor tools -> key (or the sentence to show, when it contains a space)."""
     unavailable: str = ""
     example: str = ""

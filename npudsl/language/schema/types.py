@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from npudsl.diagnostics import Fix, Span
+from npudsl.language.frozen import NOTHING, frozen
 from npudsl.language.names import did_you_mean, listed, with_article
 from npudsl.language.paths import PathBase
 from npudsl.language.program import Size
@@ -29,7 +30,7 @@ from npudsl.language.values import (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Reference:
     """A name that must belong to a block; looked up when all blocks are known."""
 
@@ -84,14 +85,14 @@ def _place(located: Located) -> str:
     return str(located.constant)
 
 
-@dataclass(frozen=True)
+@frozen
 class Words:
     """One word of a list. ``aliases``: words of other tools; ``unavailable``: known words -> what to write instead."""
 
     noun: str
     words: Mapping[str, str]
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    unavailable: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = NOTHING
+    unavailable: Mapping[str, str] = NOTHING
 
     @property
     def expected(self) -> str:
@@ -132,7 +133,7 @@ class Words:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class AnyWord:
     """A free word (a chip, a vendor); a string with the same letters is refused with a fix."""
 
@@ -152,7 +153,7 @@ class AnyWord:
         raise wrong_type(located, use, "a word")
 
 
-@dataclass(frozen=True)
+@frozen
 class Integer:
     """A whole number in a range, without unit."""
 
@@ -171,7 +172,7 @@ class Integer:
         return int(value)
 
 
-@dataclass(frozen=True)
+@frozen
 class Real:
     """A number without unit. ``above``: must be greater than this."""
 
@@ -193,7 +194,7 @@ class Real:
         return as_float(value, located, use)
 
 
-@dataclass(frozen=True)
+@frozen
 class Percentage:
     """A number with ``%``; the program holds the fraction. ``above`` and ``maximum`` are percentages."""
 
@@ -251,7 +252,7 @@ def as_float(value: Fraction, located: Located, use: Use) -> float:
     return number
 
 
-@dataclass(frozen=True)
+@frozen
 class Numbers:
     """One number or a list of numbers, one per channel; the program holds a tuple. ``nonzero``: 0 is refused."""
 
@@ -275,7 +276,7 @@ class Numbers:
         return value
 
 
-@dataclass(frozen=True)
+@frozen
 class Flag:
     """``true`` or ``false``."""
 
@@ -291,7 +292,7 @@ class Flag:
         raise wrong_type(located, use, self.expected, *helps)
 
 
-@dataclass(frozen=True)
+@frozen
 class String:
     """A string that is not a path."""
 
@@ -313,7 +314,7 @@ class String:
         raise wrong_type(located, use, self.expected)
 
 
-@dataclass(frozen=True)
+@frozen
 class FilePath:
     """A path, relative to the file that contains it."""
 
@@ -329,7 +330,7 @@ class FilePath:
         raise wrong_type(located, use, self.expected, *helps)
 
 
-@dataclass(frozen=True)
+@frozen
 class Shape:
     """A size (``1x3x224x224``) or a list of whole numbers; the program holds a tuple of extents."""
 
@@ -367,7 +368,7 @@ class Shape:
         return number
 
 
-@dataclass(frozen=True)
+@frozen
 class Integers:
     """A list of whole numbers, for example channel order."""
 
@@ -382,7 +383,7 @@ class Integers:
         return tuple(item_type.convert(item, use) for item in located.value)
 
 
-@dataclass(frozen=True)
+@frozen
 class Name:
     """A reference to a block, by its word."""
 
@@ -403,7 +404,7 @@ class Name:
         raise wrong_type(located, use, self.expected)
 
 
-@dataclass(frozen=True)
+@frozen
 class ListOf:
     """A list; with ``single`` also one item without brackets. The program holds a tuple."""
 
@@ -425,7 +426,7 @@ class ListOf:
         raise wrong_type(located, use, "a list", f"write `[{text}]`")
 
 
-@dataclass(frozen=True)
+@frozen
 class Either:
     """The first type whose kind of value fits; ``choose`` maps a Python type of the raw value to a type."""
 
@@ -439,7 +440,7 @@ class Either:
         raise wrong_type(located, use, self.expected)
 
 
-@dataclass(frozen=True)
+@frozen
 class Selection:
     """What a rule selects: a string (exact or glob, by the rule's kind), or a regular expression where allowed."""
 

@@ -10,7 +10,7 @@ from npudsl.numerics.types import element_type
 
 
 def build_quantize(context: LayerContext) -> Kernel:
-    """``quantize``: clamp(round_half_even(x / scale) + z) (eq. 7)."""
+    """``quantize``: clamp(round_half_even(x / scale) + z) (eq. 7b)."""
     scale = context.attribute("scale")
     target = context.layer.requantize[0]
     return lambda values: [
@@ -27,5 +27,6 @@ def build_dequantize(context: LayerContext) -> Kernel:
 
 
 def quantize_values(values: Array, scale: float, zero_point: int, low: int, high: int, storage: str) -> Array:
-    """Codes of float values with given bounds; NaN raises ValueError."""
-    return codes_of_steps(np.asarray(values, dtype=np.float64) / scale, zero_point, low, high, storage)
+    """Codes of float values with given bounds, divided in float32 (eq. 7b); NaN raises ValueError."""
+    steps = np.asarray(values, dtype=np.float32) / np.float32(scale)
+    return codes_of_steps(steps, zero_point, low, high, storage)

@@ -10,7 +10,6 @@ from npudsl.artifacts.quant_table import DIGEST_DIGITS, TableHeader
 from npudsl.artifacts.quantized_model import QuantizedModel
 from npudsl.diagnostics import Problem
 from npudsl.ir.groups import LayerGroup
-from npudsl.keys import digest_record
 from npudsl.machine.tables import UNARY_FUNCTIONS
 from npudsl.numerics.dfp import DfpClamp
 from npudsl.steps.quantize.activations import activation_quantizations
@@ -38,6 +37,7 @@ from npudsl.steps.quantize.emit_movement import (
 )
 from npudsl.steps.quantize.emit_pooling import emit_average_pool, emit_max_pool, emit_mean, emit_reduce_max
 from npudsl.steps.quantize.emit_weighted import emit_conv, emit_linear, emit_matmul
+from npudsl.steps.quantize.kind import settings_digest
 from npudsl.steps.quantize.plan import QuantizationPlan
 
 Emitter = Callable[[ProgramBuilder, LayerGroup], None]
@@ -126,15 +126,11 @@ def _emit(builder: ProgramBuilder, plan: QuantizationPlan, group: LayerGroup) ->
         ) from error
 
 
-def table_header(plan: QuantizationPlan, variant: str, record: Any, samples: list[str] | None) -> TableHeader:
-    """What the table of this step was made from; ``samples`` are the digests that ranges were observed on.
-
-    Numbers that stuck (``record["settled"]``) are no settings: the header is the same with and without them.
-    """
-    settings = {key: value for key, value in record.items() if key != "settled"}
+def table_header(plan: QuantizationPlan, variant: str, record: Any, calib: str) -> TableHeader:
+    """What the table of this step was made from; ``record`` is ``QuantizeConfig.record``."""
     return TableHeader(
         variant=variant,
         model=plan.structure.digest[:DIGEST_DIGITS],
-        calib="-" if samples is None else digest_record(samples)[:DIGEST_DIGITS],
-        settings=digest_record(settings)[:DIGEST_DIGITS],
+        calib=calib,
+        settings=settings_digest(record),
     )

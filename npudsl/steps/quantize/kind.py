@@ -2,6 +2,8 @@
 
 Inputs of the step: ``model`` (import), ``statistics`` (calibrate; absent when every range is fixed by rules), and the
 optional file ``table``, the committed ``.quant`` of the variant, whose numbers are kept where nothing really changed.
+In a clone without the calibration data there is the file ``ranges`` instead of both: the same table, whose ranges are
+taken as they are. The result is the same to the byte.
 
 One part per layer that has something of its own to compute: the ranges of its outputs and the codes of its weights. A
 part's record holds the effective settings of that layer only, and its inputs are the statistics and constants that it
@@ -14,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from npudsl.artifacts.quant_table import DIGEST_DIGITS
+from npudsl.keys import digest_record
 from npudsl.plan.step import FileInput, Step, StepKind
 
 if TYPE_CHECKING:
@@ -49,6 +53,9 @@ KIND = StepKind(
 TABLE_ROLE = "table"
 """Role of the committed ``.quant`` among the step's files."""
 
+RANGES_ROLE = "ranges"
+"""Role of a committed ``.quant`` that stands for the statistics: they were made of data that is not here."""
+
 
 @dataclass(frozen=True)
 class QuantizeConfig:
@@ -66,10 +73,15 @@ class QuantizeConfig:
 
 
 def quantize_step(
-    config: QuantizeConfig, *, variant: str, inputs: Mapping[str, str], table: FileInput | None = None
+    config: QuantizeConfig,
+    *,
+    variant: str,
+    inputs: Mapping[str, str],
+    table: FileInput | None = None,
+    ranges_from_table: bool = False,
 ) -> Step:
     """The step ``quantize:<variant>``; ``inputs`` maps ``model`` and ``statistics`` to step ids."""
-    files = {} if table is None else {TABLE_ROLE: table}
+    files = {} if table is None else {RANGES_ROLE if ranges_from_table else TABLE_ROLE: table}
     return Step(KIND, variant, config.record(), dict(inputs), files)
 
 
@@ -77,3 +89,13 @@ def predict(parts: Sequence[Mapping[str, Any]], layers: Iterable[str]) -> tuple[
     """Which parts of the last run will run when these layers change: those that cover one of them."""
     changed = set(layers)
     return tuple(str(part["name"]) for part in parts if not changed.isdisjoint(part["layers"]))
+
+
+def settings_digest(record: Json) -> str:
+    """The header's digest of ``QuantizeConfig.record``."""
+    return digest_record(record)[:DIGEST_DIGITS]
+
+
+def calib_digest(samples: Sequence[str] | None) -> str:
+    """The header's digest of the samples that ranges were observed on; ``-`` for none."""
+    return "-" if samples is None else digest_record(list(samples))[:DIGEST_DIGITS]

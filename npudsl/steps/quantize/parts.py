@@ -29,10 +29,13 @@ INPUT_PART = "input/"
 LAYER_PART = "layer/"
 
 
-def quantize_parts(plan: QuantizationPlan, statistics: Mapping[str, Any], saturation: str, subject: str) -> list[Part]:
+def quantize_parts(
+    plan: QuantizationPlan, statistics: Mapping[str, Any] | None, saturation: str, subject: str
+) -> list[Part]:
     """The parts of a plan, graph inputs first, then layers in graph order.
 
-    ``statistics`` are the entries of ``statistics.json``; raises ``Problem`` E0410 for a range that was not observed.
+    ``statistics`` are the entries of ``statistics.json``, None when ranges come from a committed table. Raises
+    ``Problem`` E0410 for a range that was not observed.
     """
     parts = []
     for name in plan.structure.graph.inputs:
@@ -52,18 +55,18 @@ def quantize_parts(plan: QuantizationPlan, statistics: Mapping[str, Any], satura
 
 
 def _ranges(
-    plan: QuantizationPlan, tensors: tuple[str, ...], statistics: Mapping[str, Any], subject: str
+    plan: QuantizationPlan, tensors: tuple[str, ...], statistics: Mapping[str, Any] | None, subject: str
 ) -> tuple[dict[str, Json], dict[str, Blob]]:
     """Records and blobs of those of ``tensors`` that need a range."""
     records: dict[str, Json] = {}
     blobs: dict[str, Blob] = {}
     for tensor in tensors:
         settings = plan.ranges.get(tensor)
-        if settings is None:
+        if settings is None or (statistics is None and not settings.is_fixed):
             continue
-        observed = None if settings.is_fixed else _observed(tensor, statistics, subject)
+        observed = None if settings.is_fixed or statistics is None else _observed(tensor, statistics, subject)
         records[tensor] = {"settings": settings.record(), "observed": observed}
-        if observed is not None:
+        if observed is not None and statistics is not None:
             blobs[f"counters/{tensor}"] = Blob.from_record(statistics[tensor]["counters"])
             blobs[f"extremes/{tensor}"] = Blob.from_record(statistics[tensor]["extremes"])
     return records, blobs

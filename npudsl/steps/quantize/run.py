@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from npudsl.artifacts.blob import Blob, BlobReader, BlobSpace, Tree
 from npudsl.plan.step import Part
+from npudsl.steps.quantize.kind import RANGES_ROLE, TABLE_ROLE, calib_digest
 
 if TYPE_CHECKING:
     from npudsl.artifacts.quant_table import QuantTable
     from npudsl.steps.quantize.plan import QuantizationPlan
 
 TABLE = "table"
-"""Role of the committed table among the inputs, and name of the new one in the result."""
+"""Name of the table in the result."""
 
 
 def expand(
@@ -28,7 +29,8 @@ def expand(
 
     plan, variant = _plan(record, inputs, reader)
     statistics = statistics_entries(inputs["statistics"], reader) if "statistics" in inputs else {}
-    return quantize_parts(plan, statistics, record["saturation"], f"quantize[{variant}]")
+    chosen = None if RANGES_ROLE in inputs else statistics
+    return quantize_parts(plan, chosen, record["saturation"], f"quantize[{variant}]")
 
 
 def run_part(record: Any, inputs: Mapping[str, Blob], context: Any, space: BlobSpace) -> Tree:
@@ -39,18 +41,24 @@ def run_part(record: Any, inputs: Mapping[str, Blob], context: Any, space: BlobS
 
 
 def settle(record: Any, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], reader: BlobReader) -> Any:
-    """What the join takes from the committed table: ranges that stay although the new ones differ.
+    """What the join takes from the committed table.
 
-    Usually nothing on the machine that wrote the table, and then the table moves no key.
+    Beside statistics: ranges that stay although the new ones differ, which is usually none on the machine that wrote
+    the table, and then the table moves no key. Without statistics: every range, and which samples they were made of.
     """
     from npudsl.steps.quantize.parts import gather_parts
-    from npudsl.steps.quantize.sticky import kept_ranges
+    from npudsl.steps.quantize.sticky import kept_ranges, taken_ranges
 
     plan, variant = _plan(record, inputs, reader)
-    ranges, _ = gather_parts(plan, parts, reader)
-    return {
-        name: list(range_) for name, range_ in kept_ranges(plan.ranges, ranges, _table(inputs, variant, reader)).items()
-    }
+    if RANGES_ROLE in inputs:
+        table = _table(inputs[RANGES_ROLE], variant, reader)
+        ranges = taken_ranges(plan, table, f"{variant}.quant")
+        return {"ranges": {name: list(range_) for name, range_ in ranges.items()}, "calib": table.header.calib}
+    made, _ = gather_parts(plan, parts, reader)
+    ranges = {}
+    if TABLE_ROLE in inputs:
+        ranges = kept_ranges(plan.ranges, made, _table(inputs[TABLE_ROLE], variant, reader))
+    return {"ranges": {name: list(range_) for name, range_ in ranges.items()}, "calib": None}
 
 
 def join(record: Any, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], space: BlobSpace) -> Tree:
@@ -61,10 +69,12 @@ def join(record: Any, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], spa
 
     plan, variant = _plan(record, inputs, space)
     ranges, constants = gather_parts(plan, parts, space)
-    ranges |= {name: (low, high) for name, (low, high) in record["settled"].items()}
+    settled = record["settled"]
+    ranges |= {name: (low, high) for name, (low, high) in settled["ranges"].items()}
     model = assemble(plan, variant, record["profile"], record["saturation"], ranges, constants, space)
     samples = space.read_json(inputs["statistics"]["statistics.json"])["samples"] if "statistics" in inputs else None
-    table = table_of(model, table_header(plan, variant, record, samples))
+    config = {name: value for name, value in record.items() if name != "settled"}
+    table = table_of(model, table_header(plan, variant, config, settled["calib"] or calib_digest(samples)))
     text = render_table(table).encode()
     return {**model.save(space), TABLE: space.write_bytes(text, "text")}
 
@@ -79,11 +89,9 @@ def _plan(record: Any, inputs: Mapping[str, Tree], reader: BlobReader) -> tuple[
     return plan_quantization(load_structure(inputs["model"], reader), variant), variant.name
 
 
-def _table(inputs: Mapping[str, Tree], variant: str, reader: BlobReader) -> QuantTable | None:
-    """The committed table, strictly read; None when there is none yet."""
+def _table(tree: Tree, variant: str, reader: BlobReader) -> QuantTable:
+    """A committed table, strictly read."""
     from npudsl.artifacts.quant_table import read_table
 
-    if TABLE not in inputs:
-        return None
-    (blob,) = inputs[TABLE].values()
+    (blob,) = tree.values()
     return read_table(reader.read_bytes(blob).decode("utf-8", errors="replace"), f"{variant}.quant")

@@ -9,16 +9,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from npudsl.artifacts.quant_table import QuantTable, TableLine
+from npudsl.artifacts.quant_table import DIGEST_DIGITS, QuantTable, TableLine
+from npudsl.diagnostics import Place, Problem
 from npudsl.steps.quantize.parameters import parameters_of
+from npudsl.steps.quantize.plan import QuantizationPlan
 from npudsl.steps.quantize.settings import Settings
 
 STEP_SHARE = 0.01
 RANGE_SHARE = 1e-6
 
 
+def taken_ranges(plan: QuantizationPlan, table: QuantTable, path: str) -> dict[str, tuple[float, float]]:
+    """Every range of a plan as the table has it, without looking at data; ``path`` is what the user calls the file.
+
+    Raises ``Problem`` E0801 when the table was made of another model, E0802 when a line is missing.
+    """
+    if table.header.model != plan.structure.digest[:DIGEST_DIGITS]:
+        raise Problem(
+            "E0801",
+            f"{path} was made of another model, and the data to calibrate this one is not here",
+            places=(Place(path, 1),),
+            helps=("bring the calibration data here and run npu build",),
+        )
+    ranges = {}
+    for name, settings in plan.ranges.items():
+        if settings.is_fixed:
+            continue
+        line = _line(name, settings, table)
+        if line is None or line.low is None or line.high is None:
+            raise Problem(
+                "E0802",
+                f"{path} has no range for {name}, and the data to calibrate again is not here",
+                places=(Place(path),),
+                helps=("restore the file from version control, or bring the calibration data here",),
+            )
+        ranges[name] = (line.low, line.high)
+    return ranges
+
+
 def kept_ranges(
-    settings: Mapping[str, Settings], new: Mapping[str, tuple[float, float]], table: QuantTable | None
+    settings: Mapping[str, Settings], new: Mapping[str, tuple[float, float]], table: QuantTable
 ) -> dict[str, tuple[float, float]]:
     """The ranges of ``table`` that stay although the new ones differ, by tensor."""
     old = {name: kept_range(name, settings[name], range_, table) for name, range_ in new.items()}

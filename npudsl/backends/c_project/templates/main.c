@@ -152,11 +152,11 @@ static void from_bytes(const npu_tensor *tensor, const unsigned char *bytes, voi
 
 /* ---- inputs ---- */
 
-/* clamp(round_half_even(value / scale) + zero_point); the quotient is stored so that it is a double everywhere. */
-static int32_t quantized(const npu_tensor *tensor, double scale, double value)
+/* clamp(round_half_even(value / scale) + zero_point); the quotient is stored so that it is a float everywhere. */
+static int32_t quantized(const npu_tensor *tensor, double scale, float value)
 {
-    volatile double quotient = value / scale;
-    const double steps = quotient;
+    volatile float quotient = value / (float)scale;
+    const double steps = (double)quotient;
     int64_t whole, code;
     double rest;
     if (steps >= 1e9)
@@ -184,7 +184,7 @@ static void quantize_floats(const char *path, const npu_tensor *tensor, double s
         memcpy(&value, &bits, sizeof value);
         if (value != value)
             fail(path, "holds a value that is not a number");
-        set_code(tensor, codes, index, quantized(tensor, scale, (double)value));
+        set_code(tensor, codes, index, quantized(tensor, scale, value));
     }
 }
 
