@@ -16,10 +16,19 @@ _DOORS = {
     "BuildReport": "npudsl.api.build",
     "build_program": "npudsl.api.build",
     "check_program": "npudsl.api.check",
+    "diff_revisions": "npudsl.api.diff",
+    "diff_table_files": "npudsl.api.diff",
+    "examine": "npudsl.api.doctor",
+    "explain_in_program": "npudsl.api.explain",
+    "explain_word": "npudsl.api.explain",
     "init_program": "npudsl.api.init",
+    "last_build": "npudsl.api.report",
     "list_layers": "npudsl.api.layers",
+    "model_graph": "npudsl.api.graph",
     "open_project": "npudsl.api.project",
     "plan_program": "npudsl.api.plan",
+    "set_up_git": "npudsl.api.git_setup",
+    "step_graph": "npudsl.api.graph",
 }
 
 __all__ = sorted(_DOORS)

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npudsl.api.committed import commit_texts, committed_tables
-from npudsl.api.outputs import PlacedExport, place_export, remove_left_over
+from npudsl import native
+from npudsl.api.committed import lock_text, table_texts, write_texts
+from npudsl.api.locked import changed_texts, lock_problems
+from npudsl.api.outputs import PlacedExport, PlacedFile, place_export, remove_left_over
+from npudsl.api.planned import Plan, plan_of
 from npudsl.api.project import Project, located, open_project
 from npudsl.api.state import save_state
 from npudsl.artifacts.comparison import ComparisonReport
-from npudsl.diagnostics import Diagnostic
+from npudsl.diagnostics import Diagnostic, UserError
 from npudsl.diagnostics.render import locate
-from npudsl.engine.events import Reporter, SilentReporter
-from npudsl.engine.files import FileTracker
-from npudsl.engine.host import host_for
+from npudsl.engine.events import Event, Reporter, SilentReporter
 from npudsl.engine.memory import load_memory, save_memory
 from npudsl.engine.outcome import StepResult
 from npudsl.engine.run import Engine, needed_steps
+from npudsl.engine.snapshot import identity
 from npudsl.steps.compare.kind import requirement_diagnostics
-from npudsl.steps.pipeline import Pipeline, pipeline_of
+from npudsl.steps.pipeline import Pipeline
 from npudsl.store.cache import Cache
-from npudsl.targets.constraints import check_targets
+from npudsl.store.collect import collect_when_over
 
 if TYPE_CHECKING:
     from npudsl.keys import Json
-    from npudsl.plan.action import Host
     from npudsl.plan.step import Step
 
 
@@ -44,6 +46,12 @@ class BuildOptions:
     root_options: tuple[str, ...] = ()
     """The roots as written on the command line: the up-to-date check compares them."""
     relock: bool = False
+    locked: bool = False
+    """Change neither lock nor tables: what does not fit is an error."""
+    keep_going: bool = False
+    """After a failed step, go on with what does not need it."""
+    cached_only: bool = False
+    """Run nothing: a result that is not in the cache is an error."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +93,9 @@ class BuildReport:
         return "\n".join(lines)
 
     def later_record(self) -> dict[str, Json]:
-        """What an up-to-date build says later in JSON: the same findings, and nothing ran."""
-        record = self.record()
-        record["seconds"] = 0.0
-        record["steps"] = [{**step, "ran": False, "parts_ran": 0} for step in record["steps"]]
-        return record
+        """The JSON form of what an up-to-date build says later: everything is as it was, and nothing ran."""
+        steps = tuple(replace(step, parts_ran=0, join_ran=False, reasons={}) for step in self.steps)
+        return replace(self, steps=steps, seconds=0.0).record()
 
     def record(self) -> dict[str, Json]:
         """The JSON form."""
@@ -100,7 +106,13 @@ class BuildReport:
             "exit_code": self.exit_code,
             "seconds": self.seconds,
             "steps": [
-                {"step": step.id, "ran": step.ran, "parts": step.parts, "parts_ran": step.parts_ran}
+                {
+                    "step": step.id,
+                    "ran": step.ran,
+                    "parts": step.parts,
+                    "parts_ran": step.parts_ran,
+                    "reasons": dict(step.reasons),
+                }
                 for step in self.steps
             ],
             "comparisons": [comparison.record() for comparison in self.comparisons],
@@ -109,6 +121,7 @@ class BuildReport:
                 for placed in self.exports
             ],
             "diagnostics": [to_json(diagnostic) for diagnostic in self.diagnostics],
+            "notes": list(self.notes),
         }
 
 
@@ -121,66 +134,127 @@ def build_program(
     met does not raise: it is in the report, and in its exit code.
     """
     options = options or BuildOptions()
-    started = time.monotonic()
+    begin = _Begin(time.monotonic(), time.time(), identity())
     project = open_project(path, roots=options.roots)
-    return located(project.program, lambda: _build(project, options, reporter or SilentReporter(), started))
+    return located(project.program, lambda: _build(project, options, reporter or SilentReporter(), begin))
 
 
-def planned(project: Project, *, relock: bool = False) -> tuple[Pipeline, FileTracker]:
-    """The plan of a project, and the files it looked at; raises ``UserError`` (target limits included)."""
-    from npudsl.diagnostics import UserError
+@dataclass(frozen=True)
+class _Begin:
+    """When the build began, by both clocks, and which npudsl did it."""
 
-    broken = check_targets(project.program)
-    if any(diagnostic.severity == "error" for diagnostic in broken):
-        raise UserError(broken)
-    tracker = FileTracker(project.state_file("files"))
-    tables = {} if relock else committed_tables(project, tracker)
-    return pipeline_of(project.program, tracker, tables), tracker
+    ticks: float
+    time: float
+    tool: str
 
 
-def plan_host(pipeline: Pipeline) -> Host:
-    """This machine, with the versions of the tools that the plan's steps name."""
-    return host_for(tool for step in pipeline.steps for tool in step.kind.tools)
-
-
-def _build(project: Project, options: BuildOptions, reporter: Reporter, started: float) -> BuildReport:
-    pipeline, tracker = planned(project, relock=options.relock)
-    steps = chosen_steps(pipeline, options.until)
-    forced = matching_steps(pipeline, options.forced)
+def _build(project: Project, options: BuildOptions, reporter: Reporter, begin: _Begin) -> BuildReport:
+    plan = plan_of(project, relock=options.relock)
+    steps = chosen_steps(plan.pipeline, options.until)
+    forced = matching_steps(plan.pipeline, options.forced)
+    if options.locked:
+        _refuse(lock_problems(project, plan))
     project.prepare_state()
-    cache = Cache(project.cache)
+    native.configure(project.cache / "native")
+    cache = project.open_cache()
     try:
-        host = plan_host(pipeline)
-        memory_path = project.state_file("last")
-        engine = Engine(cache, host, jobs=options.jobs or os.cpu_count() or 1, reporter=reporter, forced=forced)
-        results, memory = engine.build(steps, load_memory(memory_path))
-        save_memory(memory_path, memory)
-        whole = len(steps) == len(pipeline.steps)
-        exports = tuple(
-            place_export(export, results[export.step].tree, cache.content)
-            for export in pipeline.exports
-            if export.step in results
-        )
-        comparisons, findings = _judge(project, pipeline, results, cache)
-        if whole:
-            remove_left_over(project, exports)
-            committed = commit_texts(project, pipeline, results, comparisons, cache)
-        warnings = (*project.program.warnings, *pipeline.warnings, *findings)
-        report = BuildReport(
-            project.program.name,
-            tuple(results.values()),
-            comparisons,
-            exports,
-            tuple(locate(diagnostic, project.program.origins) for diagnostic in warnings),
-            tuple(f"{export.export.shown}: {note}" for export in exports for note in export.notes),
-            time.monotonic() - started,
-        )
-        tracker.save()
-        if whole:
-            save_state(project, tracker, report, committed, host, options.root_options)
-        return report
+        with cache.leased():
+            engine = Engine(
+                cache,
+                plan.host,
+                jobs=options.jobs or os.cpu_count() or 1,
+                reporter=reporter,
+                forced=forced,
+                keep_going=options.keep_going,
+                cached_only=options.cached_only,
+            )
+            memory_path = project.state_file("last")
+            outcome = engine.run(steps, load_memory(memory_path))
+            with contextlib.suppress(OSError):
+                save_memory(memory_path, outcome.memory)
+                plan.tracker.save()
+            own_notes = _notes_on_tool(cache, begin)
+            if not options.keep_going:
+                outcome.raise_errors()
+            whole = len(outcome.results) == len(plan.pipeline.steps)
+            with project.finishing(lambda text: reporter.event(Event("note", "", text=text))):
+                report, committed = _finish(project, plan, outcome.results, cache, options, begin, whole=whole)
+                if whole:
+                    kept = committed if not own_notes else None
+                    save_state(project, plan.tracker, report, kept, plan.host, options.root_options, begin.time)
+            outcome.raise_errors()
+            collected = collect_when_over(cache, project.settings.cache_limit)
+        if collected is not None:
+            own_notes.append(f"the cache was above its limit; {collected.freed_bytes / 2**20:.0f} MiB were removed")
+        return replace(report, notes=(*report.notes, *own_notes, *cache.notes, *_slower()))
     finally:
         cache.close()
+
+
+def _finish(
+    project: Project,
+    plan: Plan,
+    results: Mapping[str, StepResult],
+    cache: Cache,
+    options: BuildOptions,
+    begin: _Begin,
+    *,
+    whole: bool,
+) -> tuple[BuildReport, list[PlacedFile] | None]:
+    """Judge, put exports in place, write the committed texts.
+
+    Returns the report and the committed files; None for the latter when the next build has to look at them. A part of
+    the plan leaves the lock alone, and the tables too unless their exports were asked for.
+    """
+    comparisons, findings = _judge(plan.pipeline, results, cache)
+    texts = table_texts(project, results, cache) if whole or options.keep_going else []
+    if whole:
+        texts.append(lock_text(project, plan, comparisons, relock=options.relock))
+    if options.locked:
+        _refuse(changed_texts(texts))
+    exports = tuple(
+        place_export(export, results[export.step].tree, cache.content)
+        for export in plan.pipeline.exports
+        if export.step in results
+    )
+    committed, left = write_texts(texts, plan.tracker)
+    if whole:
+        remove_left_over(project, [file for export in exports for file in export.files])
+    warnings = (*project.program.warnings, *plan.pipeline.warnings, *findings)
+    report = BuildReport(
+        project.program.name,
+        tuple(results.values()),
+        comparisons,
+        exports,
+        tuple(locate(diagnostic, project.program.origins) for diagnostic in warnings),
+        (
+            *plan.notes,
+            *(f"{export.export.shown}: {note}" for export in exports for note in export.notes),
+            *(f"{name} was changed while the build ran and is left as it is; build again" for name in left),
+        ),
+        time.monotonic() - begin.ticks,
+    )
+    return report, committed if not left else None
+
+
+def _refuse(problems: Iterable[Diagnostic]) -> None:
+    found = list(problems)
+    if found:
+        raise UserError(found)
+
+
+def _notes_on_tool(cache: Cache, begin: _Begin) -> list[str]:
+    """A note when npudsl was edited or replaced while it ran: which code made a result is not known then."""
+    if identity() == begin.tool:
+        return []
+    cache.forget_published()
+    return ["npudsl itself changed while the build ran; what it computed is not kept"]
+
+
+def _slower() -> tuple[str, ...]:
+    """A note when work of this build went without its compiled fast path."""
+    reason = native.why_not()
+    return (f"parts ran in numpy, slower and with the same results: {reason}",) if reason else ()
 
 
 def chosen_steps(pipeline: Pipeline, until: str | None) -> list[Step]:
@@ -193,8 +267,6 @@ def chosen_steps(pipeline: Pipeline, until: str | None) -> list[Step]:
 def matching_steps(pipeline: Pipeline, names: tuple[str, ...]) -> list[str]:
     """Ids of the steps that ``names`` mean: a whole id, or a kind. Raises ``UserError`` for a name without a step."""
     import difflib
-
-    from npudsl.diagnostics import UserError
 
     found: list[str] = []
     for name in names:
@@ -216,7 +288,7 @@ def matching_steps(pipeline: Pipeline, names: tuple[str, ...]) -> list[str]:
 
 
 def _judge(
-    project: Project, pipeline: Pipeline, results: Mapping[str, StepResult], cache: Cache
+    pipeline: Pipeline, results: Mapping[str, StepResult], cache: Cache
 ) -> tuple[tuple[ComparisonReport, ...], list[Diagnostic]]:
     """The comparisons, and a diagnostic for each requirement that is not met and each variant that collapsed."""
     reports = []

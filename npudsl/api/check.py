@@ -5,45 +5,60 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from npudsl.api.build import plan_host, planned
-from npudsl.api.project import open_project
-from npudsl.diagnostics import Diagnostic, NpuError
-from npudsl.diagnostics.render import locate
-from npudsl.engine.events import SilentReporter
-from npudsl.engine.memory import Memory
-from npudsl.engine.run import Engine, needed_steps
-from npudsl.steps.quantize.check import variant_findings
-from npudsl.steps.quantize.kind import KIND as QUANTIZE
-from npudsl.store.cache import Cache
+from npudsl.diagnostics import Diagnostic, Label, NpuError
+from npudsl.language.assemble.program import in_source_order
+from npudsl.language.load import load_program
+from npudsl.language.program import Program
 from npudsl.targets.constraints import check_targets
 
 
 def check_program(
-    path: str | Path, *, roots: Mapping[str, str] | None = None, with_model: bool = True
+    path: str | Path,
+    *,
+    roots: Mapping[str, str] | None = None,
+    with_model: bool = True,
+    require_reasons: bool = False,
+    texts: Mapping[str, str] | None = None,
 ) -> list[Diagnostic]:
-    """Every problem found, errors and warnings; empty when there is none. ``with_model`` imports the model (cached)."""
+    """Every problem found, errors and warnings, in source order; empty when there is none.
+
+    ``with_model`` imports the model (cached). ``require_reasons``: a rule without ``because`` is an error.
+    ``texts`` stand for the contents of files, by the names that findings give them; not for the check with the model.
+    """
     try:
-        project = open_project(path, roots=roots)
+        program = load_program(path, roots=roots, texts=texts)
     except NpuError as error:
         return list(error.diagnostics)
-    found = [*project.program.warnings, *check_targets(project.program)]
+    found = [*program.warnings, *check_targets(program)]
+    if require_reasons:
+        found += _without_reason(program)
     if with_model and not any(diagnostic.severity == "error" for diagnostic in found):
-        try:
-            pipeline, _ = planned(project)
-            found.extend(pipeline.warnings)
-            cache = Cache(project.cache)
-            try:
-                host = plan_host(pipeline)
-                wanted = needed_steps(pipeline.steps, [pipeline.steps[0].id])
-                engine = Engine(cache, host, jobs=1, reporter=SilentReporter())
-                results, _ = engine.build(wanted, Memory())
-                model = results[pipeline.steps[0].id].tree
-                for step in pipeline.steps:
-                    if step.kind.name == QUANTIZE.name:
-                        found.extend(variant_findings(step.record, model, cache.content))
-            finally:
-                cache.close()
-        except NpuError as error:
-            found.extend(error.diagnostics)
-    unique = dict.fromkeys(locate(diagnostic, project.program.origins) for diagnostic in found)
-    return list(unique)
+        from npudsl.api.model_check import model_findings
+
+        found += model_findings(path, roots=roots)
+    if not found:
+        return []
+    from npudsl.diagnostics.render import locate
+
+    located = [locate(diagnostic, program.origins) for diagnostic in found]
+    placed = in_source_order([diagnostic for diagnostic in located if diagnostic.labels], program.sources)
+    return [*placed, *dict.fromkeys(diagnostic for diagnostic in located if not diagnostic.labels)]
+
+
+def _without_reason(program: Program) -> list[Diagnostic]:
+    """E0307 for every override rule without ``because``; a rule that several variants inherit once."""
+    places = {
+        program.origins[f"quantize[{variant.name}].rules[{rule.index}]"]: rule
+        for variant in program.variants.values()
+        for rule in variant.rules
+        if not rule.because
+    }
+    return [
+        Diagnostic(
+            "E0307",
+            f"this `{rule.kind}` rule gives no reason",
+            labels=(Label(place),),
+            helps=('end the line with `because "..."`: what was measured, or who decided',),
+        )
+        for place, rule in places.items()
+    ]

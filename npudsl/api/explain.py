@@ -34,15 +34,15 @@ def explain_word(subject: str) -> list[Page]:
     pages = schema_pages(subject)
     if not pages:
         if re.fullmatch(r"[EW]\d+", code):
-            raise _unknown(f"there is no error code {code}", code, CODES, "codes are explained one by one")
+            group = ", ".join(f"{known} ({page.title})" for known, page in CODES.items() if known[1:3] == code[1:3])
+            helps = [f"codes of this group: {group}"] if group else []
+            raise _unknown(f"there is no error code {code}", code, (), *helps)
         help_text = "name a code (E0301), a key (quantize.algorithm), or a program and what is in it"
         raise _unknown(f"nothing is called `{subject}`", subject, [*schema_subjects(), *CODES], help_text)
     return pages
 
 
-def explain_in_program(
-    path: str | Path, words: Sequence[str], *, roots: Mapping[str, str] | None = None
-) -> list[Page]:
+def explain_in_program(path: str | Path, words: Sequence[str], *, roots: Mapping[str, str] | None = None) -> list[Page]:
     """The pages about ``words`` in a program: ``layer NAME``, ``tensor NAME``, ``step ID``, or names alone.
 
     Imports the model if it is not in the cache. Raises ``UserError`` for a name that nothing has.
@@ -83,12 +83,12 @@ class _Explainer:
         return [page]
 
     def _any(self, word: str) -> list[Page]:
-        if word.partition(":")[0] in ("calibrate", "quantize", "simulate", "compare", "export") and ":" in word:
-            return self._typed("step", word)
-        pages = [page for page in (self.model.layer(word), self.model.tensor(word)) if page is not None]
-        if pages:
-            return pages
-        if word == "import":
+        layer, tensor = self.model.layer(word), self.model.tensor(word)
+        if tensor is not None:
+            return [layer, tensor] if layer is not None and layer.subject == word else [tensor]
+        if layer is not None:
+            return [layer]
+        if word == "import" or re.fullmatch(r"[a-z]+:\S+", word):
             return self._typed("step", word)
         try:
             return [*explain_word(word), *_in_program(self._project.program, word)]

@@ -11,7 +11,6 @@ from npudsl.engine.host import host_for
 from npudsl.engine.memory import Memory
 from npudsl.engine.run import Engine
 from npudsl.steps.pipeline import import_step_of
-from npudsl.store.cache import Cache
 
 if TYPE_CHECKING:
     from npudsl.steps.quantize.structure import Structure
@@ -25,9 +24,9 @@ def imported_structure(project: Project) -> Structure:
     from npudsl.steps.quantize.structure import load_structure
 
     step = import_step_of(project.program, FileTracker(project.state_file("files")))
-    cache = Cache(project.cache)
+    cache = project.open_cache()
     try:
-        engine = Engine(cache, host_for(step.kind.tools), jobs=1, reporter=SilentReporter())
+        engine = Engine(cache, host_for(step.kind.tools, project.settings.salt), jobs=1, reporter=SilentReporter())
         results, _ = engine.build([step], Memory())
         return load_structure(results[step.id].tree, cache.content)
     finally:

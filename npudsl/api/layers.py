@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from npudsl.api.build import plan_host, planned
+from npudsl.api.planned import plan_of
 from npudsl.api.project import located, open_project
 from npudsl.artifacts.float_model import graph_from_record, groups_from_record
 from npudsl.artifacts.quantized_model import QuantizedModel
@@ -16,7 +16,6 @@ from npudsl.engine.events import SilentReporter
 from npudsl.engine.memory import load_memory
 from npudsl.engine.run import Engine, needed_steps
 from npudsl.language.patterns import BadPattern, pattern_regex
-from npudsl.store.cache import Cache
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,17 @@ def list_layers(
     project = open_project(path, roots=roots)
 
     def work() -> list[LayerRow]:
-        pipeline, _ = planned(project)
+        plan = plan_of(project)
         wanted = "import" if variant is None else f"quantize:{variant}"
         if variant is not None and variant not in project.program.variants:
             known = ", ".join(project.program.variants) or "none"
             raise UserError([Diagnostic("E0213", f"there is no variant `{variant}`; variants are {known}")])
-        cache = Cache(project.cache)
+        cache = project.open_cache()
         try:
-            engine = Engine(cache, plan_host(pipeline), jobs=1, reporter=SilentReporter())
-            results, _ = engine.build(needed_steps(pipeline.steps, [wanted]), load_memory(project.state_file("last")))
+            engine = Engine(cache, plan.host, jobs=1, reporter=SilentReporter())
+            results, _ = engine.build(
+                needed_steps(plan.pipeline.steps, [wanted]), load_memory(project.state_file("last"))
+            )
             record = cache.content.read_json(results["import"].tree["graph.json"])
             types = (
                 {

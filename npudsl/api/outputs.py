@@ -88,30 +88,35 @@ def write_if_different(path: Path, data: bytes, *, executable: bool = False, sub
 def remove_left_over(project: Project, placed: Iterable[PlacedFile]) -> None:
     """Remove files that the last build put in place and this one did not; remember this one's.
 
-    A file that is not as it was put in place belongs to the user by now and stays.
+    A file that is not as it was put in place belongs to the user by now and stays. A memory that came with a copied
+    folder is about the files of another project.
     """
     memory = project.state_file("outputs")
+    place = str(project.path.absolute())
     current = {str(file.path.absolute()): file.digest for file in placed}
-    for name, digest in _remembered(memory).items():
+    for name, digest in _remembered(memory, place).items():
         if name not in current:
             with contextlib.suppress(OSError):
                 if digest_of(name) == digest:
                     Path(name).unlink()
     with contextlib.suppress(OSError):
-        write_atomically(memory, seal({"format": OUTPUTS_FORMAT, "files": current}), durable=False)
+        record = {"format": OUTPUTS_FORMAT, "place": place, "files": current}
+        write_atomically(memory, seal(record), durable=False)
 
 
 def _inside(name: str) -> PurePosixPath:
-    """A file's name inside its export; raises ``ValueError`` for one that leads out of it."""
+    """A file's name inside its export; raises ``EnvironmentMissing`` for one that leads out of it."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise ValueError(f"the export has a file called {name!r}, which is outside of it")
+        message = f"the cache holds an export with a file called {name!r}, which is outside of the export"
+        helps = ("somebody changed the cache; delete it, or set another `salt` in npudsl.yaml",)
+        raise EnvironmentMissing([Diagnostic("E0905", message, helps=helps)])
     return path
 
 
-def _remembered(memory: Path) -> Mapping[str, str]:
+def _remembered(memory: Path, place: str) -> Mapping[str, str]:
     with contextlib.suppress(OSError, KeyError, TypeError, AttributeError):
         record = unseal(memory.read_bytes())
-        if record is not None and record["format"] == OUTPUTS_FORMAT:
+        if record is not None and record["format"] == OUTPUTS_FORMAT and record["place"] == place:
             return {str(name): str(digest) for name, digest in record["files"].items()}
     return {}

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from npudsl.api.build import plan_host, planned
+from npudsl.api.planned import plan_of
 from npudsl.api.project import located, open_project
 from npudsl.engine.decide import Decider
 from npudsl.engine.memory import load_memory
 from npudsl.engine.predict import StepForecast, forecast
-from npudsl.store.cache import Cache
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,11 @@ def plan_program(path: str | Path, *, roots: Mapping[str, str] | None = None) ->
     project = open_project(path, roots=roots)
 
     def work() -> PlanReport:
-        pipeline, _ = planned(project)
-        cache = Cache(project.cache)
+        plan = plan_of(project)
+        cache = project.open_cache()
         try:
-            decider = Decider(cache, plan_host(pipeline))
-            steps = forecast(pipeline.steps, cache, decider, load_memory(project.state_file("last")))
+            decider = Decider(cache, plan.host)
+            steps = forecast(plan.pipeline.steps, cache, decider, load_memory(project.state_file("last")))
         finally:
             cache.close()
         return PlanReport(project.program.name, tuple(steps))

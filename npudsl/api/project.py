@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ from npudsl.language.load import find_project, load_program
 from npudsl.language.program import Program
 from npudsl.language.project import SETTINGS_FILE
 from npudsl.store.cache import Cache
+from npudsl.store.locks import key_lock
 
 Value = TypeVar("Value")
 
@@ -40,6 +41,12 @@ class Project:
         """State that may be lost at any time."""
         return self.folder / ".npudsl"
 
+    @property
+    def texts(self) -> list[Path]:
+        """The program, its fragments and the project file."""
+        texts = [path for source in self.program.sources if (path := Path(source.name)).is_file()]
+        return texts if self.settings_file is None else [*texts, self.settings_file]
+
     def state_file(self, what: str) -> Path:
         return self.state / f"{self.program.name}.{what}.json"
 
@@ -50,6 +57,17 @@ class Project:
             ignore = self.state / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n")
+
+    @contextlib.contextmanager
+    def finishing(self, say: Callable[[str], None]) -> Iterator[None]:
+        """While outputs are put in place: two builds of one program do that one after the other."""
+        name = f"{self.program.name}.finishing"
+
+        def waiting(holder: str) -> None:
+            say(f"waiting for {holder}, which is writing the outputs")
+
+        with key_lock(self.state, name, waiting=waiting, available=lambda: False):
+            yield
 
     def open_cache(self) -> Cache:
         """The cache of the project; raises ``EnvironmentMissing``."""

@@ -1,7 +1,7 @@
 """The settings of ``npudsl.yaml`` that are about building: what they are called, what they mean, their defaults.
 
-``roots`` and ``cache`` say where things lie and are read where places are resolved. Nothing here is ignored: a name that
-is not a setting is an error.
+``roots`` and ``cache`` say where things lie and are read where places are resolved. Nothing here is ignored: a name
+that is not a setting is an error.
 """
 
 from __future__ import annotations

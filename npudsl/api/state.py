@@ -19,6 +19,7 @@ from npudsl.engine.snapshot import (
     identity,
     latest_change,
     new_entry,
+    options_text,
     save_snapshot,
     state_path,
 )
@@ -39,7 +40,7 @@ def save_state(
     project: Project,
     tracker: FileTracker,
     report: BuildReport,
-    committed: Iterable[PlacedFile],
+    committed: Iterable[PlacedFile] | None,
     host: Host,
     root_options: tuple[str, ...],
     began_at: float,
@@ -47,38 +48,43 @@ def save_state(
     """Write the snapshot of a build that began at ``began_at`` (seconds since the epoch) and is finished now.
 
     An input that changed since may have been read before or after its change, so then there is no snapshot: the next
-    build looks again. Nothing is raised: without a snapshot a build is slower and as right.
+    build looks again. The same when ``committed`` is None. Nothing is raised: without a snapshot a build is slower and
+    as right.
     """
-    path = state_path(str(project.path))
+    if committed is None or not _saved(project, tracker, report, committed, host, root_options, began_at):
+        with contextlib.suppress(OSError):
+            Path(state_path(str(project.path))).unlink(missing_ok=True)
+
+
+def _saved(
+    project: Project,
+    tracker: FileTracker,
+    report: BuildReport,
+    committed: Iterable[PlacedFile],
+    host: Host,
+    root_options: tuple[str, ...],
+    began_at: float,
+) -> bool:
     with contextlib.suppress(OSError):
         inputs = dict(tracker.entries)
-        for source in [*_texts(project), *_tools(host)]:
-            inputs[str(source)] = new_entry(str(source))
+        inputs |= {str(tool): new_entry(str(tool)) for tool in _tools(host)}
         placed = [*committed, *(file for export in report.exports for file in export.files)]
         outputs: dict[str, Entry] = {os.path.abspath(file.path): list(file.entry) for file in placed}  # noqa: PTH100
-        changed = any(
-            latest_change(entry) >= began_at - CLOCK_TICK_SECONDS
-            for name, entry in inputs.items()
-            if name not in outputs
-        )
-        if not changed and save_snapshot(
-            path,
+        changed = any(_changed_since(began_at, entry) for name, entry in inputs.items() if name not in outputs)
+        return not changed and save_snapshot(
+            str(project.path),
             identity(),
-            " ".join(sorted(root_options)),
-            Snapshot(report.exit_code, report.later_summary, json.dumps(report.record())),
+            options_text(root_options),
+            Snapshot(report.exit_code, report.later_summary, json.dumps(report.later_record())),
             inputs | outputs,
-            [*_absent(project), *tracker.absent],
-        ):
-            return
-        Path(path).unlink(missing_ok=True)
+            [name for name in (*_absent(project), *tracker.absent) if name not in outputs],
+        )
+    return False
 
 
-def _texts(project: Project) -> list[Path]:
-    """The program, its fragments and the project file."""
-    texts = [path.absolute() for source in project.program.sources if (path := Path(source.name)).is_file()]
-    if project.settings_file is not None:
-        texts.append(project.settings_file.absolute())
-    return list(dict.fromkeys(texts))
+def _changed_since(began_at: float, entry: Entry) -> bool:
+    """Whether a file changed after the build began. A time in the future says nothing; such a file is hashed anew."""
+    return began_at - CLOCK_TICK_SECONDS <= latest_change(entry) <= float(str(entry[6])) + CLOCK_TICK_SECONDS
 
 
 def _tools(host: Host) -> list[Path]:

@@ -64,8 +64,14 @@ def graph_record(graph: Graph, groups: tuple[LayerGroup, ...], constants: Mappin
         "types": {name: [list(type_.shape), type_.dtype] for name, type_ in graph.types.items()},
         "constants": {name: blob.record() for name, blob in constants.items()},
         "aliases": dict(graph.aliases),
-        "groups": [asdict(group) for group in groups],
+        "groups": [_group_record(group) for group in groups],
     }
+
+
+def _group_record(group: LayerGroup) -> dict[str, Json]:
+    """A group; what few groups have is left out of the others."""
+    record: dict[str, Json] = asdict(group)
+    return {name: value for name, value in record.items() if value or name not in ("attributes", "part_of")}
 
 
 def graph_from_record(record: Mapping[str, Any], constants: Mapping[str, Any]) -> Graph:

@@ -11,6 +11,7 @@
 Graph order, fixed field order, single spaces, nothing aligned, no dates: a changed line is a changed decision. ``lo``
 and ``hi`` are the numbers that scale and zero point were computed from (rounded first); the scale is printed for
 reading only and never read back. ``alg`` is left out when it is minmax. ``by`` is the kind of rule that decided.
+``corrected`` is a digest of the codes and the bias of a layer that were fitted to samples.
 
 The header's digests (8 hexadecimal digits) name the imported graph, the calibration samples (``-``: none) and the
 settings of the variant that the table was made from.
@@ -78,6 +79,7 @@ class TableLine:
     channels: int | None = None
     scale_range: tuple[float, float] | None = None
     digest: str | None = None
+    corrected: str | None = None
     algorithm: str = DEFAULT_ALGORITHM
     decided_by: str = "default"
 
@@ -154,6 +156,7 @@ def weight_line(weight: WeightQuantization) -> TableLine:
             channels=len(weight.scales),
             scale_range=(min(weight.scales), max(weight.scales)),
             digest=scales_digest(weight.scales),
+            corrected=weight.corrected,
             algorithm=algorithm,
             decided_by=weight.decided_by,
         )
@@ -167,6 +170,7 @@ def weight_line(weight: WeightQuantization) -> TableLine:
         scale=None if weight.scheme == "dfp" else weight.scales[0],
         zero_point=None if weight.scheme == "dfp" else weight.zero_point,
         fractional_length=weight.fractional_length,
+        corrected=weight.corrected,
         algorithm=algorithm,
         decided_by=weight.decided_by,
     )
@@ -209,6 +213,8 @@ def render_line(line: TableLine) -> str:
         fields.append(f"fl={line.fractional_length}")
     if line.digest is not None:
         fields.append(f"digest={line.digest}")
+    if line.corrected is not None:
+        fields.append(f"corrected={line.corrected}")
     if line.algorithm != DEFAULT_ALGORITHM:
         fields.append(f"alg={line.algorithm}")
     fields.append(f"by={line.decided_by}")
@@ -270,6 +276,9 @@ def _read_integer_line(
         algorithm = keyed(fields.pop(), "alg")
         if not algorithm or algorithm == DEFAULT_ALGORITHM:
             raise BadLine(f"alg= names an algorithm other than {DEFAULT_ALGORITHM}")
+    corrected = None
+    if kind == "wgt" and fields and fields[-1].startswith("corrected="):
+        corrected = read_hex(keyed(fields.pop(), "corrected"))
     expected = _FIELDS.get(scheme)
     if expected is None:
         raise BadLine(f"{scheme} is not a scheme; schemes are {', '.join(_FIELDS)}")
@@ -288,6 +297,7 @@ def _read_integer_line(
             channels=read_integer(values[0]),
             scale_range=(read_number(low), read_number(high)),
             digest=read_hex(values[2]),
+            corrected=corrected,
             algorithm=algorithm,
             decided_by=decided_by,
         )
@@ -304,6 +314,7 @@ def _read_integer_line(
         scale=None if scheme == "dfp" else read_number(values[2]),
         zero_point=None if scheme == "dfp" else read_integer(values[3]),
         fractional_length=read_integer(values[2]) if scheme == "dfp" else None,
+        corrected=corrected,
         algorithm=algorithm,
         decided_by=decided_by,
     )

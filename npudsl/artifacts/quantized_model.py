@@ -64,6 +64,8 @@ class WeightQuantization:
     high: float | None = None
     algorithm: str | None = None
     decided_by: str = "default"
+    corrected: str | None = None
+    """Digest of codes and bias where these were fitted to samples (``weight_correction``, ``mle``)."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ CONVERTER = "converter"
 @dataclass(frozen=True)
 class TensorChange:
     """One tensor or weight. ``old`` or ``new`` is None where it is not in that table. ``what`` names the changed
-    parts: added, removed, type, scheme, range, scales, zero_point, algorithm, rule. ``moved`` is how far the range's ends
-    went at most, in old steps."""
+    parts: added, removed, type, scheme, range, scales, zero_point, corrected, algorithm, rule. ``moved``: how far an
+    end of the range went at most, in old steps."""
 
     old: TableLine | None
     new: TableLine | None
@@ -159,6 +159,7 @@ def _parts(old: TableLine, new: TableLine) -> dict[str, bool]:
         "scheme": old.type == new.type and old.scheme != new.scheme,
         "scales": same and (old.channels, old.digest) != (new.channels, new.digest),
         "zero_point": same and (old.zero_point, old.fractional_length) != (new.zero_point, new.fractional_length),
+        "corrected": same and old.corrected != new.corrected,
         "algorithm": old.algorithm != new.algorithm,
         "rule": old.decided_by != new.decided_by,
     }

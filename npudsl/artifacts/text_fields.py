@@ -155,7 +155,7 @@ def problem(path: str, number: int, what: str, line: str, reason: str) -> Diagno
             "E0802",
             f"the {what} holds the mark of a merge conflict in line {number}",
             places=(Place(path, number),),
-            helps=("take either side of the conflict and run npu build; it writes what is right",),
+            helps=("run npu lock --resolve, or take either side and run npu build: it writes what is right",),
         )
     return Diagnostic(
         "E0802",

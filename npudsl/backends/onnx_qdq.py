@@ -50,6 +50,8 @@ class _Writer:
     """Tensor of the integer program to the float tensor that holds its rounded values here."""
     float_biases: list[str] = field(default_factory=list)
     """Layers whose bias does not fit int32."""
+    float_weights: list[str] = field(default_factory=list)
+    """Layers whose scales lie along no axis of their weights."""
 
     @property
     def graph(self) -> Graph:
@@ -96,6 +98,9 @@ class _Writer:
             yield "fixed point saturates at the lowest code of its type here; the chip leaves that code out"
         if self.float_biases:
             yield f"biases beyond int32 are float constants: {', '.join(self.float_biases)}"
+        if self.float_weights:
+            names = ", ".join(self.float_weights)
+            yield f"per-channel weights of grouped transposed convolutions are float constants: {names}"
         if self._is_wide():
             yield f"16-bit codes need ONNX opset {OPSET_16_BIT}"
 
@@ -132,16 +137,18 @@ class _Writer:
     def _add_group(self, group: LayerGroup, layers: list[IntegerLayer]) -> None:
         """The float nodes of a group, reading rounded tensors and coded constants, and the rounding of what they
         make."""
-        inputs = {self._float_name(name): self.read_as[name] for layer in layers for name in layer.inputs}
+        own = {name for layer in layers for name in layer.outputs}
+        read = [name for layer in layers for name in layer.inputs if name not in own]
+        inputs = {self._float_name(name): self.read_as[name] for name in read}
         inner = {name for node in self._nodes_of(group) for name in node.outputs} - set(group.outputs)
         inputs = {name: source for name, source in inputs.items() if name not in inner}
         coded = self._coded_constants(group, layers[0])
         rounded = {name for name in group.outputs if self._is_rounded(group, name)}
         for node in self._nodes_of(group):
-            read = tuple(coded.get(name, inputs.get(name, name)) for name in node.inputs)
+            sources = tuple(coded.get(name, inputs.get(name, name)) for name in node.inputs)
             made = tuple(f"{name}/unrounded" if name in rounded else name for name in node.outputs)
-            by_reciprocal = node.op == "Div" and node.name == group.name and "operand" in layers[0].constants
-            self.nodes.append(replace(node, op="Mul" if by_reciprocal else node.op, inputs=read, outputs=made))
+            by_reciprocal = node.op == "Div" and node.name == group.name and layers[0].operation == "mul"
+            self.nodes.append(replace(node, op="Mul" if by_reciprocal else node.op, inputs=sources, outputs=made))
         for name in group.outputs:
             self.read_as[name] = name
             if name in rounded:
@@ -156,7 +163,8 @@ class _Writer:
 
     def _is_rounded(self, group: LayerGroup, output: str) -> bool:
         tensor = self.program.tensors.get(output)
-        return tensor is not None and tensor.type != FLOAT
+        counts = self.graph.types[output].dtype != "float32"  # positions are integers in the float network too
+        return tensor is not None and tensor.type != FLOAT and not counts
 
     def _coded_constants(self, group: LayerGroup, layer: IntegerLayer) -> dict[str, str]:
         """Constants of the float group to the tensors that hold their dequantized codes."""
@@ -177,9 +185,32 @@ class _Writer:
         1."""
         codes = self._array(layer, "weight")
         shape = self.graph.types[weight.name].shape
+        if group.op == "ConvTranspose":
+            return self._add_transposed_weight(layer, weight, codes, shape)
         turned = group.op == "MatMul"
         codes = np.ascontiguousarray(codes.T if turned else codes).reshape(shape)
         return self._add_codes(f"{layer.name}/weight", codes, weight, axis=len(shape) - 1 if turned else 0)
+
+    def _add_transposed_weight(
+        self, layer: IntegerLayer, weight: WeightQuantization, codes: NDArray[Any], shape: tuple[int, ...]
+    ) -> str:
+        """Codes (O, I/group, kh, kw) as (I, O/group, ...). Scales per output channel lie along axis 1 if there is one
+        group, else along none."""
+        group = int(layer.attributes["group"])
+        name = f"{layer.name}/weight"
+
+        def as_in_the_model(values: NDArray[Any]) -> NDArray[Any]:
+            split = values.reshape(group, values.shape[0] // group, *values.shape[1:])
+            return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(shape)
+
+        if group == 1 or len(weight.scales) == 1:
+            return self._add_codes(name, as_in_the_model(codes), weight, axis=1)
+        scales = np.asarray(weight.scales).reshape(-1, *(1,) * (codes.ndim - 1))
+        self.constants[name] = as_in_the_model((codes.astype(np.float64) - weight.zero_point) * scales).astype(
+            np.float32
+        )
+        self.float_weights.append(layer.name)
+        return name
 
     def _add_bias(self, group: LayerGroup, layer: IntegerLayer, weight: WeightQuantization) -> str:
         """Bias codes in steps of s_in * s_w; they have no zero point."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from npudsl.api.layers import list_layers
+from npudsl.cli import complete
 from npudsl.cli.programs import chosen_programs, parsed_roots
 from npudsl.cli.tables import print_columns
 
@@ -20,9 +21,14 @@ def register(app: typer.Typer, name: str, line: str) -> None:
 
 
 def run(
-    program: Annotated[Path | None, typer.Argument(help="The .npu file; without one, the only one here.")] = None,
+    program: Annotated[
+        Path | None,
+        typer.Argument(help="The .npu file; without one, the only one here.", autocompletion=complete.programs),
+    ] = None,
     pattern: Annotated[str | None, typer.Argument(help="Only layers that match this glob.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Show the types of this variant.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Show the types of this variant.", autocompletion=complete.variants)
+    ] = None,
     root: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER for paths that start with @NAME.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:

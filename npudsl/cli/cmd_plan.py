@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from npudsl.api.plan import PlanReport, plan_program
+from npudsl.cli import complete
 from npudsl.cli.programs import chosen_programs, parsed_roots
 from npudsl.engine.predict import StepForecast
 
@@ -24,7 +25,8 @@ def register(app: typer.Typer, name: str, line: str) -> None:
 
 def run(
     programs: Annotated[
-        list[Path] | None, typer.Argument(help="The .npu files; without one, the only one here.")
+        list[Path] | None,
+        typer.Argument(help="The .npu files; without one, the only one here.", autocompletion=complete.programs),
     ] = None,
     root: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER for paths that start with @NAME.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 from npudsl.diagnostics import Diagnostic, NpuError
 
@@ -41,12 +37,17 @@ def guarded(command: Callable[[], int]) -> int:
 
 def show_diagnostics(diagnostics: tuple[Diagnostic, ...], *, as_json: bool = False) -> None:
     """Print diagnostics: text on stderr with one blank line between them, or one JSON document on stdout."""
+    from npudsl.cli.color import code_painter, wants_color
     from npudsl.diagnostics.render import render, to_json
 
     if as_json:
+        import json
+
         print(json.dumps({"format": 1, "diagnostics": [to_json(item) for item in diagnostics]}, indent=2))
         return
-    print("\n\n".join(render(item) for item in diagnostics), file=sys.stderr)
+    color = wants_color(sys.stderr)
+    paint_code = code_painter() if color else None
+    print("\n\n".join(render(item, color=color, paint_code=paint_code) for item in diagnostics), file=sys.stderr)
 
 
 def _usage_error(error: Exception) -> str | None:
@@ -60,13 +61,16 @@ def _usage_error(error: Exception) -> str | None:
 
 
 def _internal(error: Exception) -> int:
+    import tempfile
+    import traceback
+
     handle, name = tempfile.mkstemp(prefix="npu-bug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(f"npu {' '.join(sys.argv[1:])}\n\n")
         traceback.print_exception(error, file=stream)
     print(
         f"error[E0999]: npudsl has a bug: {type(error).__name__}: {error}\n"
-        f"   = note: details are in {Path(name)}\n"
+        f"   = note: details are in {name}\n"
         "   = help: please report it with that file; nothing that was built before is lost",
         file=sys.stderr,
     )

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from npudsl.cli.options import Argument, Option
 from npudsl.diagnostics import Diagnostic, UserError
+
+Programs = Annotated[
+    list[Path] | None,
+    Argument(help="The .npu files; without one, the only one here.", metavar="[FILE.npu ...]", complete="programs"),
+]
+Roots = Annotated[
+    list[str] | None, Option("--root", help="NAME=FOLDER for paths that start with @NAME.", metavar="NAME=FOLDER")
+]
 
 
 def chosen_programs(named: list[Path] | None) -> list[Path]:

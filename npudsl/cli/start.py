@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import sys
 
-FAST_FLAGS = frozenset({"-q", "--quiet", "--json"})
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FAST_FLAGS = frozenset({"-q", "--quiet", "--json", "-k", "--keep-going", "--locked", "--explain", "--require-cached"})
+"""Options of a build that make no difference when there is nothing to do."""
+
 FAST_FLAGS_WITH_VALUE = frozenset({"-j", "--jobs", "--root"})
 
 
 def main() -> None:
     """Entry point of the command ``npu``."""
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["build"]:
-        code = _answer_up_to_date(arguments[1:])
-        if code is not None:
-            raise SystemExit(code)
-    from npudsl.cli.main import run
+    try:
+        arguments = sys.argv[1:]
+        if arguments[:1] == ["build"]:
+            code = _answer_up_to_date(arguments[1:])
+            if code is not None:
+                raise SystemExit(code)
+        from npudsl.cli.main import run
 
-    raise SystemExit(run(arguments))
+        code = run(arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        code = 130
+    raise SystemExit(code)
 
 
 def _answer_up_to_date(arguments: list[str]) -> int | None:
@@ -31,22 +42,26 @@ def _answer_up_to_date(arguments: list[str]) -> int | None:
     if parsed is None:
         return None
     programs, roots, as_json = parsed
-    from npudsl.engine.snapshot import up_to_date
+    from npudsl.engine.snapshot import identity, options_text, up_to_date
 
-    options = " ".join(sorted(roots))
+    options = options_text(roots)
+    tool = identity()
     snapshots = []
     for program in programs:
-        snapshot = up_to_date(program, options)
+        snapshot = up_to_date(program, options, tool)
         if snapshot is None:
             return None
         snapshots.append(snapshot)
     if as_json:
-        import json
-
-        sys.stdout.write(json.dumps({"format": 1, "builds": [snapshot.result for snapshot in snapshots]}) + "\n")
+        sys.stdout.write(json_document(snapshot.result for snapshot in snapshots) + "\n")
     else:
         sys.stdout.write("".join(f"{snapshot.summary}\n" for snapshot in snapshots))
     return max(snapshot.exit_code for snapshot in snapshots)
+
+
+def json_document(builds: Iterable[str]) -> str:
+    """What ``npu build --json`` prints, from the JSON texts of the programs' reports."""
+    return '{"format": 1, "builds": [' + ", ".join(builds) + "]}"
 
 
 def _simple_build(arguments: list[str]) -> tuple[list[str], list[str], bool] | None:

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from npudsl.artifacts.comparison import ComparisonReport
 
 
+LAYERS_SHOWN = 24
+"""A build shows the worst so many layers; `npu report` shows all."""
+
+
 def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a header, columns as wide as their widest entry."""
     table = [list(header), *(list(row) for row in rows)]
@@ -24,5 +28,5 @@ def print_report(report: ComparisonReport) -> None:
 
     from npudsl.artifacts.comparison_text import render_text
 
-    print(render_text(report, shutil.get_terminal_size((120, 40)).columns))
+    print(render_text(report, shutil.get_terminal_size((120, 40)).columns, layers=LAYERS_SHOWN))
     print()

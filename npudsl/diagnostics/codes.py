@@ -204,6 +204,13 @@ _ALL = (
         'layer "conv1" type=i16',
     ),
     Code("E0306", "An empty range", "`min` is below `max`, and both are finite."),
+    Code(
+        "E0307",
+        "A rule without a reason",
+        "`npu check --require-reasons` wants every override rule to say why it is there.",
+        'layer "conv1" type=i16',
+        'layer "conv1" type=i16 because "cosine 0.96 in u8"',
+    ),
     Code("E0401", "The model file", "It is missing, cannot be read, or is not what `format` says."),
     Code("E0402", "A tensor that is not in the model", "`input` and `output` name tensors of the model."),
     Code("E0403", "Shapes that do not fit", "The message shows the shape in the text and the shape in the model."),
@@ -288,6 +295,18 @@ _ALL = (
     Code(
         "E0802", "A committed file that was damaged", "Restore it from version control, or delete it and build again."
     ),
+    Code(
+        "E0803",
+        "A result that is not in the cache",
+        "`--require-cached` runs nothing, so that a check can rely on what was built before. The message names the "
+        "first result that is missing and why.",
+    ),
+    Code(
+        "E0804",
+        "A step that does not repeat itself",
+        "It made two different things of the same inputs, so no cached result of it can be trusted. This is a bug of "
+        "the step, or of a package that it uses.",
+    ),
     Code("E0901", "A tool failed", "The message has its command line and the end of its output."),
     Code("E0902", "The settings file", "npudsl.yaml is a map of settings, for example `roots: {zoo: ../models}`."),
     Code("E0905", "The cache folder", "It cannot be created or written to."),
@@ -295,6 +314,12 @@ _ALL = (
         "E0906",
         "An output that cannot be written",
         "What was computed is kept; build again when the place is writable.",
+    ),
+    Code(
+        "E0907",
+        "A cache bundle that cannot be used",
+        "A bundle is written by `npu cache export`. Every file in it is checked against its name, and one that fails, "
+        "or lies anywhere else, spoils the bundle.",
     ),
     Code("E0999", "A bug in npudsl", "Please report it with the file that the message names."),
 )

@@ -86,7 +86,10 @@ class Fix:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One finding. ``subject`` names a value of the program (``"dataset[calib].list"``) when no label does yet."""
+    """One finding. ``subject`` names a value of the program (``"dataset[calib].list"``) when no label does yet.
+
+    ``instead`` is program text that, in the place of the subject, mends the problem: a ``Fix`` once the place is known.
+    """
 
     code: str
     message: str
@@ -97,3 +100,4 @@ class Diagnostic:
     severity: Severity = "error"
     subject: str | None = None
     places: tuple[Place, ...] = field(default=())
+    instead: str | None = None

@@ -17,18 +17,21 @@ width of the terminal; ``color`` only adds escape sequences.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from npudsl.diagnostics.diagnostic import Diagnostic, Label, Source, Span
+from npudsl.diagnostics.diagnostic import Diagnostic, Fix, Label, Source, Span
 
 _TAB = "    "
 _STYLES = {"error": "1;31", "warning": "1;33", "frame": "34", "note": "1", "title": "1"}
 
 
-def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
-    """The diagnostic as lines of text, without a final line end."""
+def render(diagnostic: Diagnostic, *, color: bool = False, paint_code: Callable[[str], str] | None = None) -> str:
+    """The diagnostic as lines of text, without a final line end.
+
+    ``paint_code`` colours a line of program text; it must not change what the line shows.
+    """
     paint = _paint if color else _plain
     lines = [
         paint(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
@@ -38,7 +41,7 @@ def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
     last = max((_last_line(labels) for _, labels in groups), default=0)
     gutter = " " * (len(str(last)) if groups else 2)
     for index, (source, labels) in enumerate(groups):
-        lines += _excerpt(source, labels, gutter, paint, diagnostic.severity, first=index == 0)
+        lines += _excerpt(source, labels, gutter, paint, paint_code, diagnostic.severity, first=index == 0)
     for index, place in enumerate(diagnostic.places):
         arrow = "-->" if index == 0 and not groups else ":::"
         lines.append(paint(f"{gutter}{arrow} ", "frame") + str(place))
@@ -80,7 +83,10 @@ def locate(diagnostic: Diagnostic, origins: Mapping[str, Span]) -> Diagnostic:
     if span is None:
         return diagnostic
     notes = (*diagnostic.notes, *_constants_in(span, origins))
-    return replace(diagnostic, labels=(Label(span),), notes=notes)
+    fixes = diagnostic.fixes
+    if diagnostic.instead is not None and diagnostic.subject in origins and not _constants_in(span, origins):
+        fixes = (*fixes, Fix(span, diagnostic.instead, f"write {diagnostic.instead}"))
+    return replace(diagnostic, labels=(Label(span),), notes=notes, fixes=fixes, instead=None)
 
 
 def _origin(subject: str, origins: Mapping[str, Span]) -> Span | None:
@@ -130,7 +136,9 @@ def _last_line(labels: list[Label]) -> int:
     return max(label.span.line for label in labels)
 
 
-def _excerpt(source: Source, labels: list[Label], gutter: str, paint: Any, severity: str, *, first: bool) -> list[str]:
+def _excerpt(
+    source: Source, labels: list[Label], gutter: str, paint: Any, paint_code: Any, severity: str, *, first: bool
+) -> list[str]:
     """One source's arrow line and its labelled lines."""
     head = labels[0].span
     lines = [paint(f"{gutter}{'-->' if first else ':::'} ", "frame") + f"{source.name}:{head.line}:{head.column}"]
@@ -138,10 +146,10 @@ def _excerpt(source: Source, labels: list[Label], gutter: str, paint: Any, sever
     previous = 0
     for number in sorted({label.span.line for label in labels}):
         if previous and number == previous + 2:
-            lines.append(_source_line(source, previous + 1, gutter, paint))
+            lines.append(_source_line(source, previous + 1, gutter, paint, paint_code))
         elif previous and number > previous + 1:
             lines.append(paint("...", "frame"))
-        lines.append(_source_line(source, number, gutter, paint))
+        lines.append(_source_line(source, number, gutter, paint, paint_code))
         here = [label for label in labels if label.span.line == number]
         for label in sorted(here, key=lambda label: label.span.start):
             marker = _marker(source, number, label)
@@ -150,8 +158,10 @@ def _excerpt(source: Source, labels: list[Label], gutter: str, paint: Any, sever
     return lines
 
 
-def _source_line(source: Source, number: int, gutter: str, paint: Any) -> str:
+def _source_line(source: Source, number: int, gutter: str, paint: Any, paint_code: Any) -> str:
     text = _printable(source.line(number))
+    if paint_code is not None:
+        text = paint_code(text)
     frame = paint(f"{number:>{len(gutter)}} |", "frame")
     return f"{frame} {text}" if text else frame
 

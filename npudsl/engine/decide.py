@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from npudsl.artifacts.blob import Blob, BlobReader, Tree
+from npudsl.engine.space import StepSpace
 from npudsl.keys import Json
 from npudsl.plan.action import Host, action_key, action_record, tree_digest
 from npudsl.plan.step import Part, PartOutput, RunModule, Step
@@ -59,6 +60,44 @@ class Decider:
         if result is None:
             return Decision(record, key, None, why_not)
         return Decision(record, key, result.tree, "", result.wall_seconds)
+
+
+@dataclass(frozen=True)
+class StepDecision:
+    """What can be said of a step without running anything of it."""
+
+    all_parts: tuple[Part, ...]
+    parts: Mapping[str, Decision]
+    """Parts whose inputs are known."""
+    made: Mapping[str, Tree]
+    """Parts whose results are there."""
+    join: Decision | None
+    """None while a part has to run."""
+
+    @property
+    def to_run(self) -> tuple[Part, ...]:
+        """Parts that have to run, or wait for one that has to."""
+        return tuple(part for part in self.all_parts if part.name not in self.made)
+
+
+def decide_step(
+    step: Step, inputs: Mapping[str, Tree], cache: Cache, decider: Decider, previous: list[Json]
+) -> StepDecision:
+    """Decide every part of a step and its join, as far as results are there; ``inputs`` by role without files."""
+    space = StepSpace(cache.content, step.files)
+    expand = load_run_module(step).expand
+    parts = expand(step.record, {**inputs, **file_trees(step)}, space, previous, step.context)
+    decisions: dict[str, Decision] = {}
+    made: dict[str, Tree] = {}
+    for part in parts:
+        if waits_for(part) <= made.keys():
+            decision = decisions[part.name] = decider.part(step, part, made)
+            if decision.tree is not None:
+                made[part.name] = decision.tree
+    join = None
+    if len(made) == len(parts):
+        join = decider.join(step, settled_record(step, inputs, made, space), inputs, made)
+    return StepDecision(tuple(parts), decisions, made, join)
 
 
 def resolved_inputs(part: Part, made: Mapping[str, Tree]) -> dict[str, Blob]:

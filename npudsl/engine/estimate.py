@@ -1,8 +1,8 @@
 """How long the rest of a build will take, from the wall times of the last one.
 
 A step that has started counts what its parts took last time (parts that were not there: the mean of the others). A step
-behind it counts the parts that the changed layers will touch, as ``npu plan`` says. While nothing is known of a step that
-will run, the whole estimate is unknown: no figure is better than a wrong one.
+behind it counts the parts that the changed layers will touch, as ``npu plan`` says. While nothing is known of a step
+that will run, the whole estimate is unknown: no figure is better than a wrong one.
 """
 
 from __future__ import annotations

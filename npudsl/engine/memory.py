@@ -1,7 +1,7 @@
 """What the last build of a program did, step by step: hints for expansion, and the old side of every explanation.
 
-One sealed JSON file beside the program's other state. It may be lost at any time: then parts are shaped afresh, and the plan
-says "never built here" instead of naming the changed field.
+One sealed JSON file beside the program's other state. It may be lost at any time: then parts are shaped afresh, and the
+plan says "never built here" instead of naming the changed field.
 """
 
 from __future__ import annotations

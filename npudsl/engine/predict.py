@@ -7,21 +7,19 @@ for it, ``StepKind.predict``), and the rest is reused unless the layer turns out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from npudsl.engine.decide import Decider, Decision, file_trees, load_run_module, settled_record, waits_for
+from npudsl.engine.decide import Decider, Decision, decide_step
 from npudsl.engine.estimate import part_seconds, predicted_parts
 from npudsl.engine.memory import Memory, StepMemory
 from npudsl.engine.reasons import FORCED, NEVER_BUILT, NEW_PART, join_reason, part_reason
-from npudsl.engine.space import StepSpace
-from npudsl.plan.step import Part, Step
+from npudsl.plan.step import Step
 from npudsl.store.content import BlobMissing
 
 if TYPE_CHECKING:
     from npudsl.artifacts.blob import Tree
-    from npudsl.keys import Json
     from npudsl.store.cache import Cache
 
 
@@ -61,33 +59,20 @@ def _forecast_step(step: Step, cache: Cache, decider: Decider, old: StepMemory |
 
 def _forecast_known(step: Step, cache: Cache, decider: Decider, old: StepMemory | None, known: _Known) -> StepForecast:
     inputs = {role: known.trees[source] for role, source in step.inputs.items()}
-    space = StepSpace(cache.content, step.files)
-    previous = old.part_records if old else []
-    parts = load_run_module(step).expand(step.record, {**inputs, **file_trees(step)}, space, previous, step.context)
-    made: dict[str, Tree] = {}
-    missing: list[Part] = []
-    first_reason = ""
-    for part in parts:
-        if not waits_for(part) <= made.keys():
-            missing.append(part)
-            continue
-        decision = decider.part(step, part, made)
-        if decision.tree is not None:
-            made[part.name] = decision.tree
-            continue
-        missing.append(part)
-        first_reason = first_reason or _named_reason(part.name, decision, old)
-    if not missing:
-        decision = decider.join(step, settled_record(step, inputs, made, space), inputs, made)
-        if decision.tree is not None:
-            known.trees[step.id] = decision.tree
-            return StepForecast(step.id, "reuse", "", len(parts), (), (), 0.0)
-        reason = join_reason(step, decision, inputs, old)
-        return StepForecast(step.id, "run", reason, len(parts), (), (), old.join_seconds if old else None)
-    layers = tuple(dict.fromkeys(layer for part in missing for layer in part.layers))
+    decided = decide_step(step, inputs, cache, decider, old.part_records if old else [])
+    count = len(decided.all_parts)
+    if decided.join is not None:
+        if decided.join.tree is not None:
+            known.trees[step.id] = decided.join.tree
+            return StepForecast(step.id, "reuse", "", count, (), (), 0.0)
+        reason = join_reason(step, decided.join, inputs, old)
+        return StepForecast(step.id, "run", reason, count, (), (), old.join_seconds if old else None)
+    layers = tuple(dict.fromkeys(layer for part in decided.to_run for layer in part.layers))
     known.changed_layers[step.id] = layers
-    names = tuple(part.name for part in missing)
-    return StepForecast(step.id, "run", first_reason, len(parts), names, layers, _seconds(names, old))
+    names = tuple(part.name for part in decided.to_run)
+    first = next(name for name, decision in decided.parts.items() if decision.tree is None)
+    reason = _named_reason(first, decided.parts[first], old)
+    return StepForecast(step.id, "run", reason, count, names, layers, _seconds(names, old))
 
 
 def _forecast_behind(step: Step, old: StepMemory | None, known: _Known) -> StepForecast:

@@ -223,9 +223,9 @@ class _Run:
             for read in state.blockers[part.name]:
                 state.readers.setdefault(read, []).append(part.name)
         self._tell("step-started", state)
-        for part in parts:
-            if not state.blockers[part.name]:
-                self._decide_part(state, part)
+        # Known before the first is decided: a part that is made at once frees those that read it.
+        for part in [part for part in parts if not state.blockers[part.name]]:
+            self._decide_part(state, part)
         self._estimate.step_started(step, [part for part in parts if part.name not in state.made])
         if not parts:
             self._decide_join(state)
@@ -347,19 +347,32 @@ class _Run:
     def _space(self, step: Step) -> StepSpace:
         return StepSpace(self._cache.content, step.files)
 
-    def _tell(self, kind: EventKind, state: _StepState | None, **details: object) -> None:
-        counts = {}
-        if state is not None:
-            counts = {"done": len(state.made), "total": len(state.parts), "ran": state.ran}
+    def _tell(
+        self,
+        kind: EventKind,
+        state: _StepState | None,
+        *,
+        part: str = "",
+        status: str = "",
+        seconds: float = 0.0,
+        reason: str = "",
+        text: str = "",
+    ) -> None:
         self._engine.reporter.event(
             Event(
                 kind,
                 state.step.id if state is not None else "",
+                part=part,
+                status=status,
+                done=len(state.made) if state is not None else 0,
+                total=len(state.parts) if state is not None else 0,
+                ran=state.ran if state is not None else 0,
+                seconds=seconds,
+                reason=reason,
                 steps_done=self._done,
                 steps_total=len(self._states),
                 left_seconds=self._estimate.seconds(self._engine.jobs),
-                **counts,
-                **details,  # type: ignore[arg-type]
+                text=text,
             )
         )
 

@@ -46,6 +46,12 @@ def state_path(program_path: str) -> str:
     return os.path.join(state_folder(program_path), f"{name}.state")
 
 
+def options_text(roots: list[str] | tuple[str, ...]) -> str:
+    """The options that change what a program means, in one line: named roots with their whole paths."""
+    pairs = [root.partition("=") for root in roots]
+    return " ".join(sorted(f"{name}={os.path.abspath(folder)}" for name, _, folder in pairs))
+
+
 def up_to_date(program_path: str, options: str, tool: str) -> Snapshot | None:
     """The snapshot when nothing changed since ``tool`` (``identity``) made it with the same ``options``, else None."""
     path = state_path(program_path)
@@ -54,16 +60,18 @@ def up_to_date(program_path: str, options: str, tool: str) -> Snapshot | None:
             head, _, body = stream.read().partition(b"\n")
         if head != _head(body):
             return None
-        made_by, made_with, exit_code, summary, result, *lines = body.decode("utf-8", "surrogateescape").split("\n")
-        if made_by != tool or made_with != options:
+        place, made_by, made_with, *lines = body.decode("utf-8", "surrogateescape").split("\n")
+        # The place: a folder that was copied or moved brings a snapshot of the files where it was.
+        if place != os.path.abspath(program_path) or made_by != tool or made_with != options:
             return None
+        exit_code, summary, result, *lines = lines
         renewed = False
         for index, line in enumerate(lines):
             if line[0] == "-":
                 if os.path.lexists(line[1:]):
                     return None
                 continue
-            size, mtime, ctime, inode, device, belief, digest, name = line.split(" ", 7)
+            size, _, _, _, _, belief, digest, name = line.split(" ", 7)
             status = os.stat(name)
             if belief == "=" and line.startswith(_fields(status) + " = "):
                 continue
@@ -77,7 +85,7 @@ def up_to_date(program_path: str, options: str, tool: str) -> Snapshot | None:
     except (OSError, ValueError, IndexError):
         return None
     if renewed:
-        _renew(path, [made_by, made_with, exit_code, summary, result, *lines])
+        _renew(path, [place, made_by, made_with, exit_code, summary, result, *lines])
     return Snapshot(int(exit_code), summary.replace("\v", "\n"), result)
 
 
@@ -152,7 +160,7 @@ def identity() -> str:
 
 
 def save_snapshot(
-    path: str,
+    program_path: str,
     tool: str,
     options: str,
     snapshot: Snapshot,
@@ -160,12 +168,13 @@ def save_snapshot(
     absent: list[str],
 ) -> bool:
     """Write the snapshot; says whether it was (a name with a line break cannot be written). Raises ``OSError``."""
-    lines = [tool, options, str(snapshot.exit_code), snapshot.summary.replace("\n", "\v"), snapshot.result]
+    place = os.path.abspath(program_path)
+    lines = [place, tool, options, str(snapshot.exit_code), snapshot.summary.replace("\n", "\v"), snapshot.result]
     lines += [f"-{name}" for name in absent]
     lines += [_line(name, entry) for name, entry in files.items()]
     if any("\n" in line for line in lines):
         return False
-    _write(path, lines)
+    _write(state_path(program_path), lines)
     return True
 
 

@@ -32,6 +32,7 @@ class GraphEditor:
         self.outputs = graph.outputs
         self.types = dict(graph.types)
         self.constants = dict(graph.constants)
+        self.parts = dict(graph.parts)
         self._stand_ins = dict(graph.aliases)
         self._nodes: dict[str, Node] = {}
         self._places: dict[str, Place] = {}
@@ -165,6 +166,7 @@ class GraphEditor:
             types={name: type_ for name, type_ in self.types.items() if name in live},
             constants=constants,
             aliases=self._aliases(nodes),
+            parts={node.name: self.parts[node.name] for node in nodes if node.name in self.parts},
         )
 
     def _aliases(self, nodes: tuple[Node, ...]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 A group is an anchor and what is fused behind it, as long as nobody else sees the tensor between them: for MatMul with
 a constant matrix an Add of a flat bias, then any number of Relu and Clip. Relu and Clip behind anything else are
-groups of their own.
+groups of their own. Nodes that write out a known function of one value (``functions.py``) are one group as well.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from npudsl.ir.functions import WrittenOutFunction, written_out_function
 from npudsl.ir.graph import Graph, Node
 from npudsl.ir.groups import Clamp, LayerGroup
 from npudsl.ir.macs import node_macs
@@ -44,10 +45,16 @@ def layer_groups(graph: Graph) -> tuple[LayerGroup, ...]:
     taken: set[str] = set()
     groups = []
     for node in graph.nodes:
-        if node.name not in taken:
-            fused = _fuse(graph, node)
-            taken.update(item.name for item in fused.nodes)
-            groups.append(_group(graph, fused))
+        if node.name in taken:
+            continue
+        function = written_out_function(graph, node, taken)
+        if function is not None:
+            taken.update(item.name for item in function.nodes)
+            groups.append(_function_group(function))
+            continue
+        fused = _fuse(graph, node)
+        taken.update(item.name for item in fused.nodes)
+        groups.append(_group(graph, fused))
     return assign_segments(graph, tuple(groups))
 
 
@@ -155,6 +162,18 @@ def _group(graph: Graph, fused: _Fused) -> LayerGroup:
         clamp=fused.clamp,
         passthrough=is_passthrough(anchor, graph.types, graph.constants),
         macs=node_macs(anchor, graph.types),
+        part_of=graph.parts.get(anchor.name, ""),
+    )
+
+
+def _function_group(function: WrittenOutFunction) -> LayerGroup:
+    return LayerGroup(
+        name=function.nodes[0].name,
+        op=function.op,
+        nodes=tuple(node.name for node in function.nodes),
+        inputs=(function.source,),
+        outputs=function.nodes[-1].outputs,
+        attributes=function.attributes,
     )
 
 

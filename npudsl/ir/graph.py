@@ -51,7 +51,8 @@ class Graph:
     every tensor, ``constants`` holds the value of every tensor that no node makes and that is not an input.
 
     ``aliases`` maps every name the user may know a node by (original node names that were folded or fused away,
-    tensor names) to the name of the node that stands for it now; a node's own name is not listed.
+    tensor names) to the name of the node that stands for it now; a node's own name is not listed. ``parts`` has the
+    nodes that one operator of the file was written out into, with that operator (``LSTM`` ...).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Graph:
     types: Mapping[str, TensorType]
     constants: Mapping[str, np.ndarray[Any, Any]]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes ``tensor``; None for inputs and constants."""

@@ -24,14 +24,41 @@ def unexpected_character(source: Source, offset: int) -> Diagnostic:
         return _open_string(source, offset)
     span = Span(source, offset, offset + 1)
     message, helps, replacement = _character_advice(character)
-    fixes = () if replacement is None else (Fix(span, replacement, message),)
+    fixes = _line_fixes(source, offset) if replacement is None else (Fix(span, replacement, message),)
     return Diagnostic("E0101", message, labels=(Label(span),), helps=helps, fixes=fixes)
+
+
+_OTHER_QUOTES = re.compile(r"'([^'\"\\\n]*)'|`([^`\"\\\n]*)`|[“”„«»]([^“”„«»\"\\\n]*)[“”„«»]")
+_COLON = re.compile(r"[ \t]*:[ \t]*(?=[^ \t\r\n])")
+
+
+def _line_fixes(source: Source, offset: int) -> tuple[Fix, ...]:
+    """Edits that need the characters around: other quotes, `:` between key and value, `;` between two settings."""
+    text = source.text
+    start = text.rfind("\n", 0, offset) + 1
+    before = text[start:offset]
+    quoted = _OTHER_QUOTES.match(text, offset)
+    if quoted is not None:
+        inner = next(group for group in quoted.groups() if group is not None)
+        return (Fix(Span(source, offset, quoted.end()), f'"{inner}"', "write double quotes"),)
+    if text[offset] == ":" and re.fullmatch(r"[ \t]*[\w.-]+[ \t]*", before):
+        place = start + len(before.rstrip())
+        colon = _COLON.match(text, place)
+        return (Fix(Span(source, place, colon.end()), " = ", "write `=`"),) if colon else ()
+    if text[offset] == ";":
+        rest = text[offset + 1 :].partition("\n")[0]
+        if not rest.strip() or rest.lstrip().startswith(("#", ";")):
+            return (Fix(Span(source, offset, offset + 1), "", "remove `;`"),)
+        indent = before[: len(before) - len(before.lstrip())]
+        end = offset + 1 + len(rest) - len(rest.lstrip())
+        return (Fix(Span(source, offset, end), f"\n{indent}", "begin a new line"),)
+    return ()
 
 
 def _character_advice(character: str) -> tuple[str, tuple[str, ...], str | None]:
     """Message, helps and, where deleting or replacing the character mends the line, its replacement."""
     if character == ";":
-        return "`;` is not needed: one setting per line", (), ""
+        return "`;` is not needed: one setting per line", (), None
     if character == "'":
         return "strings stand in double quotes", ("write \"text\" instead of 'text'",), None
     if character == "`":

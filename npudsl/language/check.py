@@ -22,7 +22,7 @@ from npudsl.language.check_words import (
 )
 from npudsl.language.evaluate import Silent, evaluate, string_text
 from npudsl.language.files import PresetSource, ProgramFile, visible_presets
-from npudsl.language.names import did_you_mean, listed
+from npudsl.language.names import listed, meant
 from npudsl.language.schema import BLOCKS
 from npudsl.language.schema.forms import REQUIRED, BlockForm, Key, RuleForm
 from npudsl.language.schema.types import Reference, String, Use
@@ -243,8 +243,9 @@ class BlockChecker:
                 return line
             if part.text in form.keys:
                 raise refuse("E0105", f"`{part.text}` needs a value", part.span, f"write `{part.text}=value`")
-            helps = did_you_mean(part.text, form.flags) or (f"for example `{form.example}`",)
-            raise refuse("E0202", f"`{part.text}` is not a flag of `{form.name}`", part.span, *helps)
+            helps, fixes = meant(part.text, form.flags, part.span)
+            helps = helps or (f"for example `{form.example}`",)
+            raise refuse("E0202", f"`{part.text}` is not a flag of `{form.name}`", part.span, *helps, fixes=fixes)
         span = part.span  # type: ignore[attr-defined]
         raise refuse("E0105", f"this is too much for `{form.name}`", span, f"for example `{form.example}`")
 
@@ -293,12 +294,12 @@ class BlockChecker:
             if later:
                 return None
         labels_known = [label for kind, label in self.bodies if kind == form.name]
-        suggestions = did_you_mean(name.text, [*presets, *labels_known])
+        suggestions, fixes = meant(name.text, [*presets, *labels_known], name.span)
         other = [kind for (kind, label) in file.presets if label == name.text]
         if other:
-            suggestions = (f"`{name.text}` is a preset for `{other[0]}`",)
+            suggestions, fixes = (f"`{name.text}` is a preset for `{other[0]}`",), ()
         what = "preset or earlier block" if is_program else "preset"
-        raise refuse("E0213", f"`{name.text}` is not a {form.name} {what}", name.span, *suggestions)
+        raise refuse("E0213", f"`{name.text}` is not a {form.name} {what}", name.span, *suggestions, fixes=fixes)
 
     def _preset(self, preset: PresetSource) -> Body | None:
         span = preset.span

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from npudsl.diagnostics import Diagnostic, Fix, Label, Span
 from npudsl.language import syntax
-from npudsl.language.names import did_you_mean, listed, with_article
+from npudsl.language.names import listed, with_article
+from npudsl.language.names import meant as near_name
 from npudsl.language.schema import BLOCK_ALIASES, BLOCKS
 from npudsl.language.schema.forms import BlockForm, Key, RuleForm
+from npudsl.language.schema.types import as_word
 from npudsl.language.values import Refused, refuse
 
 
@@ -19,13 +21,14 @@ def unknown_block(word: syntax.WordNode) -> Diagnostic:
     meant = BLOCK_ALIASES.get(word.text.lower())
     if meant:
         fix = Fix(word.span, meant, f"write {meant}")
-        helps: tuple[str, ...] = (f"did you mean `{meant}`?",)
-        return Diagnostic("E0201", f"unknown block `{word.text}`", (Label(word.span),), helps=helps, fixes=(fix,))
+        message = f"unknown block `{word.text}`"
+        return Diagnostic("E0201", message, (Label(word.span),), helps=(f"did you mean `{meant}`?",), fixes=(fix,))
     for form in BLOCKS.values():
         if word.text in form.blocks:
             return finding("E0201", f"`{word.text}` stands inside a `{form.name}` block", word.span)
-    helps = did_you_mean(word.text, BLOCKS) or (f"blocks: {listed(BLOCKS)}",)
-    return finding("E0201", f"unknown block `{word.text}`", word.span, *helps)
+    suggestions, fixes = near_name(word.text, BLOCKS, word.span)
+    helps = suggestions or (f"blocks: {listed(BLOCKS)}",)
+    return Diagnostic("E0201", f"unknown block `{word.text}`", (Label(word.span),), helps=helps, fixes=fixes)
 
 
 def wrong_label(operand: object, form: BlockForm, quoted: bool, example: str) -> tuple[Diagnostic, str]:
@@ -40,7 +43,7 @@ def wrong_label(operand: object, form: BlockForm, quoted: bool, example: str) ->
         name = operand.text[1:-1]
         message = f"the name of {with_article(form.name)} is a word, without quotes"
         helps = (f"write `{form.name} {name} {{`",)
-        return Diagnostic("E0210", message, (Label(span),), helps=helps, fixes=(Fix(span, name, "write a word"),)), name
+        return Diagnostic("E0210", message, (Label(span),), helps=helps, fixes=as_word(name, span)), name
     return finding("E0210", f"this is not a name for `{form.name}`", span, example), "_"
 
 
@@ -65,7 +68,9 @@ def not_available(key: Key, span: Span) -> Refused:
 def unknown_key(node: syntax.SettingNode, form: BlockForm) -> Diagnostic:
     name, span = node.key.text, node.key.span
     if name in form.rules:
-        return finding("E0203", f"`{name}` is a rule, not a setting", span, f"write `{form.rules[name].example}`")
+        fix = Fix(Span(span.source, span.end, node.value.span.start), " ", "write a rule")
+        advice = f"write `{form.rules[name].example}`"
+        return Diagnostic("E0203", f"`{name}` is a rule, not a setting", (Label(span),), helps=(advice,), fixes=(fix,))
     if name in form.blocks:
         return finding("E0203", f"`{name}` is a block, not a setting", span, f"write `{name} name {{`")
     message = f"`{name}` is not a key of `{form.name}`"
@@ -80,10 +85,10 @@ def _meant(name: str, span: Span, form: BlockForm) -> tuple[tuple[str, ...], tup
     if alias is not None:
         return (f"did you mean `{alias}`?",), (Fix(span, alias, f"write {alias}"),)
     other = [block.name for block in BLOCKS.values() if block is not form and name in block.keys]
-    helps = did_you_mean(name, [key.name for key in form.keys.values() if not key.unavailable])
+    helps, fixes = near_name(name, [key.name for key in form.keys.values() if not key.unavailable], span)
     if not helps and other:
         helps = (f"`{name}` is a key of {listed(other)}",)
-    return helps, ()
+    return helps, fixes
 
 
 def _all_keys(form: BlockForm) -> str:
@@ -100,14 +105,18 @@ def unknown_rule(node: syntax.RuleNode, form: BlockForm) -> Diagnostic:
     if word in form.keys:
         value = node.operands[0].span
         text = value.source.text[value.start : value.end]
-        help_text = f"write `{word} = {text}`"
-        return finding("E0203", f"`{word}` is a setting, not a rule", span, help_text)
+        helps: tuple[str, ...] = (f"write `{word} = {text}`",)
+        fixes: tuple[Fix, ...] = ()
+        if len(node.operands) == 1 and node.because is None and "=" not in text:
+            fixes = (Fix(Span(span.source, span.end, value.start), " = ", "write a setting"),)
+        return Diagnostic("E0203", f"`{word}` is a setting, not a rule", (Label(span),), helps=helps, fixes=fixes)
     if word in form.blocks:
         help_text = f"write `{word} name {{` and its settings on lines of their own"
         return finding("E0203", f"`{word}` is a block", span, help_text)
     helps, fixes = _meant(word, span, form)
-    if form.rules:
-        helps = did_you_mean(word, form.rules) or helps
+    near_rule = near_name(word, form.rules, span)
+    if near_rule[0]:
+        helps, fixes = near_rule
     message = f"`{word}` is not a rule of `{form.name}`"
     return Diagnostic("E0202", message, (Label(span),), helps=helps or (_all_keys(form),), fixes=fixes)
 
@@ -119,13 +128,15 @@ def unknown_part(part: syntax.KeywordNode, form: RuleForm) -> Diagnostic:
         return finding("E0203", message, part.span, f"write `{name}`, or leave it out")
     known = [key.name for key in form.keys.values() if not key.unavailable]
     aliases = {"qtype": "type", "dtype": "type", "quantizer": "scheme", "low": "min", "high": "max", "count": "matches"}
+    span = part.name.span
     if name in aliases and aliases[name] in form.keys:
         helps: tuple[str, ...] = (f"did you mean `{aliases[name]}`?",)
+        fixes: tuple[Fix, ...] = (Fix(span, aliases[name], f"write {aliases[name]}"),)
     else:
-        helps = did_you_mean(name, known)
+        helps, fixes = near_name(name, known, span)
     helps = helps or (f"parts: {', '.join(key for key in known if '.' not in key)}",)
     message = f"`{name}` is not a part of `{form.name}`"
-    return finding("E0202", message, part.name.span, *helps)
+    return Diagnostic("E0202", message, (Label(span),), helps=helps, fixes=fixes)
 
 
 def misplaced_block(node: syntax.BlockNode, form: BlockForm) -> Diagnostic:
@@ -139,5 +150,7 @@ def misplaced_block(node: syntax.BlockNode, form: BlockForm) -> Diagnostic:
     if word in BLOCKS:
         help_text = "it stands by itself: close the block before it with `}`"
         return finding("E0201", f"`{word}` does not stand inside `{form.name}`", span, help_text)
-    helps = did_you_mean(word, form.blocks) or ((f"blocks: {listed(form.blocks)}",) if form.blocks else ())
-    return finding("E0201", f"`{word}` is not a block of `{form.name}`", span, *helps)
+    helps, fixes = near_name(word, form.blocks, span)
+    helps = helps or ((f"blocks: {listed(form.blocks)}",) if form.blocks else ())
+    message = f"`{word}` is not a block of `{form.name}`"
+    return Diagnostic("E0201", message, (Label(span),), helps=helps, fixes=fixes)

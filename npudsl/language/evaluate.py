@@ -9,7 +9,7 @@ from fractions import Fraction
 from npudsl.diagnostics import Diagnostic, Label, Span
 from npudsl.language import syntax
 from npudsl.language.frozen import frozen
-from npudsl.language.names import did_you_mean
+from npudsl.language.names import meant
 from npudsl.language.program import Size
 from npudsl.language.values import (
     Located,
@@ -148,7 +148,8 @@ def _dollar(written: str, at: int, node: syntax.StringNode, start: int, scope: S
     if constant is None:
         if not scope.complete:
             raise Silent
-        raise refuse("E0213", f"`{name}` is not a constant", span, *did_you_mean(name, scope.constants))
+        helps, fixes = meant(name, scope.constants, Span(span.source, span.start + 2, span.end - 1))
+        raise refuse("E0213", f"`{name}` is not a constant", span, *helps, fixes=fixes)
     value = constant.value
     if isinstance(value, Text):
         return value.text, len(match.group())

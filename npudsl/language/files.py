@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from npudsl.diagnostics import Diagnostic, Label, Source, Span
+from npudsl.diagnostics import Diagnostic, Fix, Label, Source, Span
 from npudsl.language import syntax
 from npudsl.language.evaluate import Constant, Scope, Silent, evaluate, string_text
 from npudsl.language.frozen import frozen
 from npudsl.language.parse import parse
 from npudsl.language.paths import PathBase, Project
+from npudsl.language.reading import read_program_text
 from npudsl.language.values import Refused, refuse
 
 LANGUAGE_VERSION = 1
@@ -54,8 +55,9 @@ class ProgramFile:
 class FileReader:
     """Reads a program and everything it uses; problems are collected in reading order."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, unsaved: Mapping[str, str] | None = None) -> None:
         self.project = project
+        self.unsaved = unsaved or {}
         self.problems: list[Diagnostic] = []
         self.files: dict[Path, ProgramFile] = {}
         self.sources: list[Source] = []
@@ -106,7 +108,9 @@ class FileReader:
             if not any(problem.labels[0].span.line == 1 for problem in parsed.problems) and parsed.complete:
                 span = first.span if first is not None else Span(file.source, 0, 1)
                 place = Span(file.source, span.start, min(span.end, span.start + 1))
-                self._report("E0107", "the first statement is not `npu 1`", place, "begin the file with `npu 1`")
+                fix = Fix(Span(file.source, 0, 0), "npu 1\n\n", "begin with npu 1")
+                message = "the first statement is not `npu 1`"
+                self._report("E0107", message, place, "begin the file with `npu 1`", fixes=(fix,))
             return
         if versions[0] is not first and parsed.complete:
             self._report("E0107", "`npu` stands first in the file", versions[0].span, "move this line to the top")
@@ -125,8 +129,8 @@ class FileReader:
                 "install a newer npudsl",
             )
 
-    def _report(self, code: str, message: str, span: Span, *helps: str) -> None:
-        self.problems.append(Diagnostic(code, message, labels=(Label(span),), helps=helps))
+    def _report(self, code: str, message: str, span: Span, *helps: str, fixes: tuple[Fix, ...] = ()) -> None:
+        self.problems.append(Diagnostic(code, message, labels=(Label(span),), helps=helps, fixes=fixes))
 
     # let and preset
 
@@ -175,7 +179,10 @@ class FileReader:
         shown = os.path.normpath(Path(file.source.name).parent / text) if not text.startswith("@") else text
         fragment = self.files.get(path)
         if fragment is None:
-            fragment = self._file(path, shown, _fragment_text(path, text, item.path.span), (*chain, shown))
+            contents = self.unsaved.get(shown)
+            if contents is None:
+                contents = _fragment_text(path, text, item.path.span)
+            fragment = self._file(path, shown, contents, (*chain, shown))
         elif shown in chain or fragment.source.name in chain:
             raise refuse(
                 "E0214", "files use each other in a circle", item.path.span, notes=(" -> ".join((*chain, shown)),)
@@ -214,11 +221,6 @@ def _fragment_text(path: Path, text: str, span: Span) -> str:
         raise refuse("E0214", f'"{text}" cannot be read: {error.strerror}', span) from error
     except UnicodeDecodeError as error:
         raise refuse("E0214", f'"{text}" is not UTF-8 (byte {error.start})', span) from error
-
-
-def read_program_text(path: Path) -> str:
-    """The text with its line ends as they are; raises ``OSError`` or ``UnicodeDecodeError``."""
-    return path.read_bytes().decode("utf-8")
 
 
 def _clash(what: str, name: str, span: Span, first: Span) -> Diagnostic:

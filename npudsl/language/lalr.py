@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 
 from npudsl.language.lexer import Token
@@ -25,20 +24,7 @@ Node = Tree | Token | None
 
 
 def parse_tokens(tokens: Sequence[Token]) -> Tree | int:
-    """The tree, or the index of the first token that does not fit (the number of tokens for the end).
-
-    The cyclic garbage collector is off meanwhile: a parse makes many objects and no cycles.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        return _parse(tokens)
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _parse(tokens: Sequence[Token]) -> Tree | int:
+    """The tree, or the index of the first token that does not fit (the number of tokens for the end)."""
     table = tables()
     states, rules = table.states, table.rules
     reached = [0]

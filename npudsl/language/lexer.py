@@ -17,7 +17,7 @@ FOREIGN = "FOREIGN"
 
 
 class Token:
-    """Type, text and place (character offsets) of one token. Equal only to itself: two tokens may have the same text."""
+    """Type, text and place (character offsets) of a token. Equal only to itself: two tokens may have the same text."""
 
     __slots__ = ("end_pos", "start_pos", "text", "type")
 

@@ -13,6 +13,7 @@ from npudsl.diagnostics import Diagnostic
 from npudsl.language.names import near
 from npudsl.language.patterns import BadPattern, has_wildcard, pattern_regex
 from npudsl.language.program import Quantize, Rule
+from npudsl.language.strings import string_literal
 
 SHOWN = 6
 """Names listed in a message before it says how many more there are."""
@@ -128,7 +129,16 @@ def _no_match(rule: Rule, layers: Sequence[Layer], tensors: Mapping[str, tuple[s
         subject=subject,
         notes=(f"0 of {count} {plural}{'' if count == 1 else 's'}",),
         helps=(*_suggestions(rule, text, known, layers, tensors), *helps),
+        instead=_instead(rule, text, known),
     )
+
+
+def _instead(rule: Rule, text: str, known: list[str]) -> str | None:
+    """The selector with the name that was probably meant."""
+    close = near(text, known) if rule.selector.kind == "exact" and not has_wildcard(text) else []
+    if not close:
+        return None
+    return close[0] if rule.kind == "op" else string_literal(close[0])
 
 
 def _suggestions(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from npudsl.diagnostics import Fix, Span
+
 
 def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
     """The known names closest to ``name``, best first; a name that differs only in case comes before all others."""
@@ -17,6 +19,14 @@ def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
     close = difflib.get_close_matches(name.lower(), lowered, n=most, cutoff=0.6)
     found = list(dict.fromkeys([*same, *(lowered[match] for match in close)]))
     return [candidate for candidate in found if candidate != name][:most]
+
+
+def meant(name: str, known: Iterable[str], span: Span, quote: str = "") -> tuple[tuple[str, ...], tuple[Fix, ...]]:
+    """``did you mean`` for the name at ``span``, and the edit that writes it; both empty when nothing is near."""
+    close = near(name, known)
+    if not close:
+        return (), ()
+    return (f"did you mean `{close[0]}`?",), (Fix(span, f"{quote}{close[0]}{quote}", f"write {close[0]}"),)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> tuple[str, ...]:

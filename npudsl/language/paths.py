@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 
 from npudsl.diagnostics import Span
-from npudsl.language.frozen import NOTHING, frozen
-from npudsl.language.names import did_you_mean
+from npudsl.language.frozen import frozen
+from npudsl.language.names import meant
 from npudsl.language.program import PathValue
 from npudsl.language.values import refuse
 
@@ -18,7 +19,7 @@ class Project:
     """Absolute folder that paths without a root must stay in, and absolute folders of the named roots."""
 
     root: Path
-    roots: Mapping[str, Path] = NOTHING
+    roots: Mapping[str, Path] = field(default_factory=dict)
 
 
 @frozen
@@ -58,10 +59,12 @@ class PathBase:
         name, _, rest = text[1:].partition("/")
         root = self.project.roots.get(name)
         if root is None:
-            helps = did_you_mean(name, self.project.roots) or (
-                f"add `roots: {{{name}: path/to/folder}}` to npudsl.yaml",
-            )
-            raise refuse("E0213", f"`@{name}` is not a root of this project", span, *helps)
+            written = Span(span.source, span.start + 2, span.start + 2 + len(name))  # behind the quote and the @
+            plain = span.source.text[written.start : written.end] == name
+            helps, fixes = meant(name, self.project.roots, written)
+            helps = helps or (f"add `roots: {{{name}: path/to/folder}}` to npudsl.yaml",)
+            message = f"`@{name}` is not a root of this project"
+            raise refuse("E0213", message, span, *helps, fixes=fixes if plain else ())
         place = Path(os.path.normpath(root / rest))
         if not place.is_relative_to(root):
             raise refuse("E0216", f'"{text}" leads out of its root', span, "name the outer folder as a root")

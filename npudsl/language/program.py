@@ -17,7 +17,7 @@ from dataclasses import field
 from typing import Literal
 
 from npudsl.diagnostics import Diagnostic, Source, Span
-from npudsl.language.frozen import NOTHING, frozen
+from npudsl.language.frozen import frozen
 
 Value = object
 """bool, int, float, str, list of values, Call, Size or PathValue."""
@@ -61,7 +61,7 @@ class Model:
     name: str
     format: str
     file: PathValue
-    options: Mapping[str, object] = NOTHING
+    options: Mapping[str, object] = field(default_factory=dict)
     """Other keys as written (``weights``, ``proto``, ``predef``, ``embedded_quantization`` ...)."""
 
 
@@ -83,7 +83,7 @@ class Input:
     crop: Call | None = None
     """center(height, width) or none."""
     reorder: tuple[int, ...] | None = None
-    options: Mapping[str, object] = NOTHING
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @frozen
@@ -152,7 +152,7 @@ class Rule:
     index: int
     kind: RuleKind
     selector: Selector
-    sets: Mapping[str, object] = NOTHING
+    sets: Mapping[str, object] = field(default_factory=dict)
     """``type scheme bits algorithm min max granularity skip``, each also with ``weights.`` or ``activations.``."""
     optional: bool = False
     matches: int | None = None
@@ -168,7 +168,7 @@ class Quantize:
     name: str
     calibrate: str | None
     """Name of the dataset; None when nothing needs calibration."""
-    settings: Mapping[str, object] = NOTHING
+    settings: Mapping[str, object] = field(default_factory=dict)
     """``scheme type algorithm profile`` and the prefixed forms that were written, plus variant-wide keys."""
     rules: tuple[Rule, ...] = ()
 
@@ -183,7 +183,7 @@ class Simulate:
     data: str
     samples: int | None = None
     dump: tuple[str, ...] = ("outputs",)
-    options: Mapping[str, object] = NOTHING
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @frozen
@@ -237,7 +237,7 @@ class Export:
     name: str
     kind: str
     out: PathValue | None
-    options: Mapping[str, object] = NOTHING
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @frozen
@@ -247,9 +247,9 @@ class TargetBlock:
     name: str
     quantize: str | None
     """Variant name; None when the program has none."""
-    identity: Mapping[str, object] = NOTHING
+    identity: Mapping[str, object] = field(default_factory=dict)
     """``vendor soc optimize pid`` as written."""
-    limits: Mapping[str, object] = NOTHING
+    limits: Mapping[str, object] = field(default_factory=dict)
     """``types hybrid_types`` ... as written; they narrow what the chip's data allows."""
     exports: tuple[Export, ...] = ()
 
@@ -265,13 +265,13 @@ class Program:
     model: Model
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
-    datasets: Mapping[str, Dataset] = NOTHING
-    variants: Mapping[str, Quantize] = NOTHING
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    variants: Mapping[str, Quantize] = field(default_factory=dict)
     simulations: tuple[Simulate, ...] = ()
     comparisons: tuple[Compare, ...] = ()
     goldens: tuple[Golden, ...] = ()
-    targets: Mapping[str, TargetBlock] = NOTHING
-    origins: Mapping[str, Span] = field(compare=False, default=NOTHING)
+    targets: Mapping[str, TargetBlock] = field(default_factory=dict)
+    origins: Mapping[str, Span] = field(compare=False, default_factory=dict)
     sources: tuple[Source, ...] = field(compare=False, default=())
     """Every program text that was read (this file and its fragments)."""
     defaults: frozenset[str] = field(compare=False, default=frozenset())

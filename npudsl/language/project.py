@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from npudsl.diagnostics import Diagnostic, Place, UserError
+from npudsl.language.plain_yaml import plain_settings
 
 SETTINGS_FILE = "npudsl.yaml"
 
@@ -34,18 +35,25 @@ def named_roots(project: Path, settings: dict[str, Any]) -> dict[str, Path]:
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    import yaml
-
     place = Place(str(file))
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(f"{SETTINGS_FILE} cannot be read: {error}", place) from error
+    plain = plain_settings(text)
+    return _any_settings(text, place) if plain is None else dict(plain)
+
+
+def _any_settings(text: str, place: Place) -> dict[str, Any]:
+    import yaml
+
+    try:
+        settings = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 0
         problem = getattr(error, "problem", None) or "malformed"
-        raise _unusable(f"{SETTINGS_FILE} is not YAML: {problem}", Place(str(file), line)) from error
+        raise _unusable(f"{SETTINGS_FILE} is not YAML: {problem}", Place(place.path, line)) from error
     if settings is None:
         return {}
     if not isinstance(settings, dict):

@@ -70,10 +70,17 @@ class Reader:
         return replace(mistake, dropped=(*mistake.dropped, *ends[-1:]))
 
     def continuing(
-        self, tokens: list[Token], code: str, message: str, *helps: str, span: Span | None = None
+        self,
+        tokens: list[Token],
+        code: str,
+        message: str,
+        *helps: str,
+        span: Span | None = None,
+        fixes: tuple[Fix, ...] = (),
     ) -> Mistake:
         """The finding, going on with edited tokens."""
-        return Mistake(Diagnostic(code, message, labels=(Label(span or self.span()),), helps=helps), tokens)
+        labels = (Label(span or self.span()),)
+        return Mistake(Diagnostic(code, message, labels=labels, helps=helps, fixes=fixes), tokens)
 
 
 def shown(reader: Reader) -> str:

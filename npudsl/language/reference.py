@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from npudsl.language.schema import BLOCKS
-from npudsl.language.schema.calls import Calls, Signature
-from npudsl.language.schema.forms import REQUIRED, BlockForm, Key
+from npudsl.language.schema.calls import Calls, Signature, argument_default
+from npudsl.language.schema.forms import REQUIRED, BlockForm, Key, RuleForm
 from npudsl.language.schema.types import ListOf, Name, ValueType, Words
 
 
@@ -60,7 +60,28 @@ def takes(value_type: ValueType) -> str:
 
 def _signature(signature: Signature) -> str:
     parts = [
-        f"{parameter.name}={parameter.default}" if parameter.default is not None else parameter.name
+        f"{parameter.name}={argument_default(parameter)}" if parameter.default is not None else parameter.name
         for parameter in signature.parameters
     ]
     return f"`{signature.name}({', '.join(parts)})`" if parts else f"`{signature.name}`"
+
+
+def reference_page() -> str:
+    """Every block with its keys, its rules and their parts, as one page."""
+    parts = ["# Keys of the language\n"]
+    for name, form in block_forms().items():
+        parts += [f"## {name}\n", f"{form.help}\n"]
+        keys = key_table(form.keys.values())
+        if keys:
+            parts.append(f"{keys}\n")
+        parts += [_rule_section(rule) for rule in form.rules.values() if not rule.unavailable]
+    return "\n".join(parts)
+
+
+def _rule_section(rule: RuleForm) -> str:
+    lines = [f"### {rule.name}\n", f"{rule.help} For example `{rule.example}`.\n"]
+    table = key_table(rule.keys.values())
+    if table:
+        lines.append(f"{table}\n")
+    lines += [f"`{flag}`: {meaning}\n" for flag, meaning in rule.flags.items()]
+    return "\n".join(lines)

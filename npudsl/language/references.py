@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from npudsl.diagnostics import Diagnostic, Label, Span
-from npudsl.language.names import did_you_mean, listed
+from npudsl.language.names import listed, meant
 from npudsl.language.schema.types import Reference
 
 _NOUNS = {"dataset": "dataset", "quantize": "variant", "golden": "golden"}
@@ -30,10 +30,12 @@ def _known(reference: Reference, labels: Mapping[str, Collection[str]]) -> list[
 
 def _unknown(reference: Reference, known: list[str], labels: Mapping[str, Collection[str]]) -> Diagnostic:
     nouns = " or ".join(_NOUNS[kind] for kind in reference.kinds)
-    helps = did_you_mean(reference.name, known)
+    helps, fixes = meant(reference.name, known, reference.span)
     elsewhere = [kind for kind, names in labels.items() if reference.name in names and kind not in reference.kinds]
     if elsewhere:
-        helps = (f"`{reference.name}` is a {elsewhere[0]} block; `{reference.key}` takes a {nouns}",)
+        helps, fixes = (f"`{reference.name}` is a {elsewhere[0]} block; `{reference.key}` takes a {nouns}",), ()
     elif not helps:
         helps = (f"there are: {listed(known)}",) if known else (f"write a `{reference.kinds[0]}` block",)
-    return Diagnostic("E0213", f"`{reference.name}` is not a {nouns}", (Label(reference.span),), helps=helps)
+    return Diagnostic(
+        "E0213", f"`{reference.name}` is not a {nouns}", (Label(reference.span),), helps=helps, fixes=fixes
+    )

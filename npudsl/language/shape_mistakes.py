@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npudsl.diagnostics import Diagnostic, Label
+from npudsl.diagnostics import Diagnostic, Fix, Label, Span
 from npudsl.language.recovery import Mistake, Reader, shown
 from npudsl.language.tokens import (
     NEW_LINE,
@@ -57,10 +57,24 @@ def _never_closed(reader: Reader, opening: int, last: int) -> Mistake:
     if next_line is not None:
         text = f'a new statement starts here, so the "{closing}" belongs before it'
         labels.append(Label(reader.span(next_line), text, primary=False))
-    diagnostic = Diagnostic("E0103", f'"{token}" is never closed', labels=tuple(labels))
+    fixes = _closing_fix(reader, opening, closing)
+    diagnostic = Diagnostic("E0103", f'"{token}" is never closed', labels=tuple(labels), fixes=fixes)
     line = _first_line_of(reader, opening)
     dropped = reader.tokens[line_start(reader.tokens, line)].start_pos
     return Mistake(diagnostic, without_line(reader.tokens, line, opening), (dropped,))
+
+
+def _closing_fix(reader: Reader, opening: int, closing: str) -> tuple[Fix, ...]:
+    """A bracket whose line goes on with a value and is followed by a new setting closes at the end of its line."""
+    end, following = line_end(reader.tokens, opening), _next_statement(reader, opening)
+    if end <= opening + 1 or reader.tokens[end - 1].type == "COMMA":
+        return ()
+    if following is not None and reader.tokens[following].type != "RBRACE":
+        kinds = [token.type for token in reader.tokens[following : following + 2]]
+        if kinds != ["NAME", "EQUAL"]:
+            return ()
+    place = reader.tokens[end - 1].end_pos
+    return (Fix(Span(reader.source, place, place), closing, f"write `{closing}`"),)
 
 
 def _next_statement(reader: Reader, opening: int) -> int | None:
@@ -153,7 +167,12 @@ def brace_on_its_own_line(reader: Reader) -> Mistake | None:
     while first > 0 and reader.tokens[first - 1].type == NEW_LINE:
         first -= 1
     tokens = reader.tokens[:first] + reader.tokens[brace:]
-    return reader.continuing(tokens, "E0106", message, help_text, span=reader.span(brace))
+    comment = first > 0 and "#" in reader.source.text[reader.tokens[first - 1].end_pos : reader.tokens[brace].start_pos]
+    fixes: tuple[Fix, ...] = ()
+    if first > 0 and not comment:
+        gap = Span(reader.source, reader.tokens[first - 1].end_pos, reader.tokens[brace].end_pos)
+        fixes = (Fix(gap, " {", "put `{` on the line before"),)
+    return reader.continuing(tokens, "E0106", message, help_text, span=reader.span(brace), fixes=fixes)
 
 
 def _skip_line_ends(reader: Reader, index: int) -> int:
@@ -181,13 +200,13 @@ def block_with_equals(reader: Reader) -> Mistake | None:
     if reader.kind != "LBRACE" or reader.before_kind != "EQUAL":
         return None
     tokens = reader.tokens[: reader.index - 1] + reader.tokens[reader.index :]
-    return reader.continuing(
-        tokens, "E0105", "a block has no `=`", "write `name {`", span=reader.span(reader.index - 1)
-    )
+    place = reader.span(reader.index - 1)
+    fixes = (Fix(place, "", "remove `=`"),)
+    return reader.continuing(tokens, "E0105", "a block has no `=`", "write `name {`", span=place, fixes=fixes)
 
 
 def no_line_end_after_brace(reader: Reader) -> Mistake | None:
-    if reader.before_kind != "RBRACE" or reader.kind in (NEW_LINE, "END"):
+    if reader.before is None or reader.before_kind != "RBRACE" or reader.kind in (NEW_LINE, "END"):
         return None
     tokens = [*reader.tokens[: reader.index], like(reader.before, NEW_LINE, "\n"), *reader.tokens[reader.index :]]
     return reader.continuing(tokens, "E0106", "nothing may follow `}` on its line", "begin a new line after `}`")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from npudsl.diagnostics import Fix
+import re
+
+from npudsl.diagnostics import Fix, Span
 from npudsl.language.recovery import Mistake, Reader, last_span, shown
 from npudsl.language.tokens import NEW_LINE
 
@@ -36,7 +38,8 @@ def missing_value(reader: Reader) -> Mistake | None:
     if reader.kind in _RESERVED:
         return reader.dropping("E0105", f"`{reader.text}` is a reserved word and cannot be a value")
     if reader.kind == "EQUAL":
-        return reader.dropping("E0105", "one `=` is enough", f"write `{key} = value`")
+        fix = Fix(reader.span(), "", "remove one `=`")
+        return reader.dropping("E0105", "one `=` is enough", f"write `{key} = value`", fixes=(fix,))
     return None
 
 
@@ -74,14 +77,24 @@ def _is_setting(reader: Reader) -> bool:
 def quoted_key(reader: Reader) -> Mistake | None:
     if reader.kind != "STRING" or not reader.starts_line:
         return None
-    return reader.dropping("E0105", "a line does not begin with a string", "a key stands without quotes: `key = value`")
+    fixes = (Fix(reader.span(), reader.text[1:-1], "remove the quotes"),) if _is_quoted_key(reader) else ()
+    advice = "a key stands without quotes: `key = value`"
+    return reader.dropping("E0105", "a line does not begin with a string", advice, fixes=fixes)
+
+
+def _is_quoted_key(reader: Reader) -> bool:
+    following = reader.tokens[reader.index + 1].type if reader.index + 1 < len(reader.tokens) else ""
+    return following == "EQUAL" and re.fullmatch(r"[A-Za-z_][\w.-]*", reader.text[1:-1]) is not None
 
 
 def operator_in_rule(reader: Reader) -> Mistake | None:
     if reader.kind not in ("PLUS", "MINUS", "STAR", "SLASH"):
         return None
     if reader.kind == "SLASH" and reader.starts_line:
-        return reader.dropping("E0101", "comments begin with `#`")
+        end = reader.tokens[reader.index].end_pos
+        twice = reader.source.text[end : end + 1] == "/"
+        fixes = (Fix(Span(reader.source, end - 1, end + 1), "#", "write `#`"),) if twice else ()
+        return reader.dropping("E0101", "comments begin with `#`", fixes=fixes)
     if reader.line and reader.line[0].type == "NAME" and not _is_setting(reader):
         return reader.dropping(
             "E0105", "a rule takes values, not sums or products", "name the result with `let` and write the name here"
@@ -100,9 +113,14 @@ def two_values(reader: Reader) -> Mistake | None:
         return None
     key = str(reader.line[0])
     if key in ("layer", "layers", "op", "tensor", "tensors", "require", "feed"):
-        return reader.dropping(
-            "E0203", f"`{key}` is a rule, not a setting", f'write `{key} "name" ...` without `=` after `{key}`'
+        first, equals, value = reader.line[:3] if len(reader.line) > 2 else (reader.line[0], None, None)
+        fixes = (
+            (Fix(Span(reader.source, first.end_pos, value.start_pos), " ", "remove `=`"),)
+            if equals is not None and value is not None
+            else ()
         )
+        advice = f'write `{key} "name" ...` without `=` after `{key}`'
+        return reader.dropping("E0203", f"`{key}` is a rule, not a setting", advice, fixes=fixes)
     return reader.dropping(
         "E0105", f"`{shown(reader)}` is too much: a setting has one value", "a list is written `[a, b]`"
     )

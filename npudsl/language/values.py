@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from npudsl.diagnostics import Diagnostic, Fix, Label, Span
 from npudsl.language.frozen import frozen
-from npudsl.language.names import did_you_mean
+from npudsl.language.names import meant
 from npudsl.language.program import Size
 
 
@@ -98,9 +98,12 @@ def unknown_constant(name: str, span: Span, constants: Collection[str]) -> Refus
     left = name.partition("-")[0]
     if "-" in name and left in constants:
         spaced = name.replace("-", " - ")
-        return refuse("E0213", f"`{name}` is one name", span, f"a subtraction needs spaces: `{spaced}`")
-    helps = did_you_mean(name, constants) or ("a constant is defined with `let name = value` above its use",)
-    return refuse("E0213", f"`{name}` is not a constant", span, *helps)
+        fix = Fix(span, spaced, "write spaces")
+        help_text = f"a subtraction needs spaces: `{spaced}`"
+        return refuse("E0213", f"`{name}` is one name", span, help_text, fixes=(fix,))
+    helps, fixes = meant(name, constants, span)
+    helps = helps or ("a constant is defined with `let name = value` above its use",)
+    return refuse("E0213", f"`{name}` is not a constant", span, *helps, fixes=fixes)
 
 
 def fraction_text(value: Fraction) -> str:

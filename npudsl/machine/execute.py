@@ -6,6 +6,7 @@ operation that moves, joins or sums the declared batch axis does the same thing 
 
 A layer is prepared once (constants converted, bounds proved) and kept; running is then pure arithmetic. The definition
 of every operation is docs/integer-program.md; the kernels are exact, so any other implementation must give these bytes.
+One such is ``machine.compiled``, which is used for every layer that it has where the machine has a C compiler.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from npudsl.artifacts.blob import BlobReader
 from npudsl.artifacts.quantized_model import IntegerLayer, QuantizedModel, TensorQuantization
+from npudsl.machine.compiled import compiled_kernel, floats
 from npudsl.machine.kernels.boundary import quantize_values
 from npudsl.machine.kernels.context import Kernel, LayerContext
 from npudsl.machine.kernels.table import OPERATIONS
-from npudsl.machine.lowering import output_bounds
+from npudsl.machine.lowering import output_bounds, tensors_as_read
 from npudsl.numerics.affine import dequantize as dequantize_codes
+from npudsl.numerics.metrics import accumulate
 from npudsl.numerics.types import element_type
 
 Array = NDArray[Any]
@@ -30,11 +33,12 @@ Keep = Literal["outputs", "all"]
 
 
 class Machine:
-    """Runs one quantized model; ``reader`` gives the layers' constants."""
+    """Runs one quantized model; ``reader`` gives the layers' constants. ``compiled=False`` runs all of it in numpy."""
 
-    def __init__(self, model: QuantizedModel, reader: BlobReader) -> None:
+    def __init__(self, model: QuantizedModel, reader: BlobReader, *, compiled: bool = True) -> None:
         self.model = model
         self.reader = reader
+        self._compiled = compiled
         self._layers = {layer.name: layer for layer in model.layers}
         self._kernels: dict[str, Kernel] = {}
 
@@ -72,6 +76,9 @@ class Machine:
         if tensor.type == "f32":
             return np.asarray(array, dtype=np.float32)
         low, high = output_bounds(tensor)
+        codes = floats.quantize_values(array, tensor, low, high) if self._compiled else None
+        if codes is not None:
+            return codes
         storage = element_type(tensor.type).storage
         return quantize_values(array, tensor.scale, tensor.zero_point, low, high, storage)
 
@@ -82,17 +89,30 @@ class Machine:
             return np.asarray(codes, dtype=np.float32)
         return dequantize_codes(codes, tensor.scale, tensor.zero_point).astype(np.float32)
 
+    def error_sums(self, references: Array, candidates: Array, tensor: TensorQuantization | str) -> Array:
+        """The sums of ``metrics.Accumulator`` (rows, sums) of candidate codes against reals, row by row."""
+        tensor = self._tensor(tensor)
+        sums = floats.error_sums(references, candidates, tensor) if self._compiled else None
+        if sums is not None:
+            return sums
+        pairs = zip(references, candidates, strict=True)
+        return np.array([accumulate(reals, self.dequantize(codes, tensor)).row() for reals, codes in pairs])
+
     def _tensor(self, tensor: TensorQuantization | str) -> TensorQuantization:
         return self.model.tensors[tensor] if isinstance(tensor, str) else tensor
+
+    def context(self, layer: IntegerLayer) -> LayerContext:
+        """What a kernel of the layer is built from."""
+        inputs = tensors_as_read(layer, self.model.tensors)
+        return LayerContext(layer, inputs, self._quantizations(layer.outputs), self.reader)
 
     def _kernel(self, layer: IntegerLayer) -> Kernel:
         """The prepared layer."""
         kernel = self._kernels.get(layer.name)
         if kernel is None:
-            context = LayerContext(
-                layer, self._quantizations(layer.inputs), self._quantizations(layer.outputs), self.reader
-            )
-            kernel = self._kernels[layer.name] = OPERATIONS[layer.operation](context)
+            context = self.context(layer)
+            fast = compiled_kernel(context) if self._compiled else None
+            kernel = self._kernels[layer.name] = fast or OPERATIONS[layer.operation](context)
         return kernel
 
     def _quantizations(self, names: Iterable[str]) -> tuple[TensorQuantization, ...]:

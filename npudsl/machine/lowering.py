@@ -9,9 +9,10 @@ exponential are in ``tables.py``, window and divisor arithmetic in ``pooling.py`
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from npudsl.artifacts.quantized_model import Requantization, TensorQuantization, WeightQuantization
+from npudsl.artifacts.quantized_model import IntegerLayer, Requantization, TensorQuantization, WeightQuantization
 from npudsl.ir.groups import Clamp
 from npudsl.numerics.affine import code_limits, integer_type
 from npudsl.numerics.profiles import rounding_of
@@ -26,6 +27,9 @@ from npudsl.numerics.requantize import (
 
 ACCUMULATOR_LIMIT_8_BIT = 2**31
 """Assumed bound of an 8-bit layer's accumulator with its bias, when the caller gives none: the int32 of the targets."""
+
+INPUT_ZERO_POINT = "input_zero_point"
+"""Attribute of a layer whose input's zero point is not the one it takes from the codes."""
 
 RESIZE_WEIGHT_BITS = 11
 """Fraction bits of one interpolation weight of ``resize_linear``; two are multiplied."""
@@ -170,11 +174,27 @@ def lower_global_average_pool(
     return lower_average_pool(profile, input, output, (count,), clamp, operation="global_average_pool")[0]
 
 
-def lower_resize_linear(
-    profile: str, input: TensorQuantization, output: TensorQuantization, clamp: Clamp | None = None
+def lower_reduce_sum(
+    profile: str,
+    input: TensorQuantization,
+    output: TensorQuantization,
+    count: int,
+    clamp: Clamp | None = None,
 ) -> Requantization:
-    """The requantization of ``resize_linear``: s_in / s_out and the 22 bits of both weights (eq. 29)."""
-    weight_bits = 2 * RESIZE_WEIGHT_BITS
+    """The requantization of a sum of ``count`` elements (eq. 27)."""
+    pair = _ratio(profile, input, output, 1, count * span(input))
+    return _requantization(profile, "reduce_sum", [pair], output, clamp)
+
+
+def lower_resize_linear(
+    profile: str,
+    input: TensorQuantization,
+    output: TensorQuantization,
+    clamp: Clamp | None = None,
+    bits: int = RESIZE_WEIGHT_BITS,
+) -> Requantization:
+    """The requantization of ``resize_linear``: s_in / s_out and the ``bits`` of both weights (eq. 29)."""
+    weight_bits = 2 * bits
     if input.scale == output.scale:
         pair = (1, weight_bits)
     else:
@@ -184,6 +204,18 @@ def lower_resize_linear(
         if pair[1] > MAXIMUM_SHIFT:
             pair = (factor >> (pair[1] - MAXIMUM_SHIFT), MAXIMUM_SHIFT)
     return _requantization(profile, "resize_linear", [pair], output, clamp)
+
+
+def tensors_as_read(layer: IntegerLayer, tensors: Mapping[str, TensorQuantization]) -> tuple[TensorQuantization, ...]:
+    """The inputs of a layer; one that takes codes as they are reads them with the zero point that it says."""
+    read = tuple(tensors[name] for name in layer.inputs)
+    zero_point = layer.attributes.get(INPUT_ZERO_POINT)
+    return read if zero_point is None else tuple(replace(tensor, zero_point=zero_point) for tensor in read)
+
+
+def rounds_codes(profile: str, input: TensorQuantization, output: TensorQuantization) -> bool:
+    """Whether means and interpolations round the codes as they are, not their distance from the zero point (eq. 38)."""
+    return profile == "tflite" and input.scale == output.scale and input.zero_point == output.zero_point
 
 
 def lower_quantize(profile: str, output: TensorQuantization) -> Requantization:

@@ -28,7 +28,7 @@ Indices = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class LinearPositions:
-    """Per output position: the two source indices and the weight of ``high`` in 1/2048 (0..2048)."""
+    """Per output position: the two source indices and the weight of ``high`` in 1/2048 (0..2048), unless said."""
 
     low: Indices
     high: Indices
@@ -70,6 +70,31 @@ def linear_positions(
     low, high, fraction = linear_neighbours(size, output_size, mode, scale)
     weight = np.rint(fraction.astype(np.float64) * (1 << RESIZE_WEIGHT_BITS))
     return LinearPositions(low, high, weight.astype(np.int32))
+
+
+TFLITE_WEIGHT_BITS = 10
+TFLITE_MODES = ("half_pixel", "align_corners", "asymmetric")
+
+
+def tflite_linear_positions(size: int, output_size: int, mode: str) -> LinearPositions:
+    """Indices and weights of one axis as TensorFlow Lite's 8-bit kernel has them: everything in 1/1024 (eq. 39).
+
+    ``mode`` is one of ``TFLITE_MODES``; the weight of ``high`` is in 1/1024 (0..1024).
+    """
+    unit = 1 << TFLITE_WEIGHT_BITS
+    position = np.arange(output_size, dtype=np.int64)
+    if mode == "align_corners" and output_size > 1:
+        step = (unit * (size - 1) + (output_size - 1) // 2) // (output_size - 1)
+    else:
+        step = (unit * size + output_size // 2) // output_size
+    scaled = position * step
+    if mode == "half_pixel":
+        scaled += step // 2 - unit // 2
+    low = np.maximum(scaled, 0) // unit
+    high = np.minimum(np.maximum(scaled + unit - 1, 0) // unit, size - 1)
+    low = np.minimum(low, size - 1)
+    weight = np.where(low == high, 0, scaled - low * unit)
+    return LinearPositions(low.astype(np.int32), high.astype(np.int32), weight.astype(np.int32))
 
 
 def linear_neighbours(

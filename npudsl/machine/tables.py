@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from npudsl.artifacts.quantized_model import TensorQuantization
 from npudsl.ir.groups import Clamp
-from npudsl.machine.lowering import output_bounds
+from npudsl.machine.lowering import output_bounds, span
 from npudsl.numerics.affine import dequantize, integer_type
+from npudsl.numerics.profiles import rounding_of
+from npudsl.numerics.requantize import multiplier, requantize, width_for
 
 EXPONENTIAL_BITS = 24
 """Fraction bits of the softmax exponential: with 24, random rows give what float64 gives (docs/numerics.md)."""
@@ -49,6 +51,24 @@ def table_for(
     low, high = output_bounds(output, clamp)
     table: NDArray[Any] = np.clip(steps, low, high).astype(integer_type(output.type).storage)
     return table
+
+
+def leaky_relu_table(alpha: float, input: TensorQuantization, output: TensorQuantization, profile: str) -> NDArray[Any]:
+    """``LeakyRelu`` as the profile's two requantizations, one for each side of zero (eq. 40)."""
+    element = integer_type(input.type)
+    offsets = np.arange(element.minimum, element.maximum + 1) - input.zero_point
+    low, high = output_bounds(output)
+    sides = []
+    for slope in (1.0, alpha):
+        factor, shift = multiplier(_slope_multiplier(slope, input, output), profile, width_for(span(input)))
+        rounding = rounding_of(profile, "table")
+        sides.append(requantize(offsets, (factor,), (shift,), rounding, output.zero_point, low, high))
+    return np.where(offsets >= 0, *sides).astype(integer_type(output.type).storage)
+
+
+def _slope_multiplier(slope: float, input: TensorQuantization, output: TensorQuantization) -> float:
+    """s_in * slope / s_out in float32, as TensorFlow Lite forms it."""
+    return float(np.float32(input.scale) * np.float32(slope) / np.float32(output.scale))
 
 
 def is_unary_function(op: str) -> bool:
@@ -119,6 +139,11 @@ def _reciprocal(x: Reals) -> Reals:
     return np.where(x == 0, np.inf, 1.0 / x)
 
 
+def _power(x: Reals, exponent: float) -> Reals:
+    """A broken power of a negative number is that of 0, as with the root."""
+    return np.power(x if float(exponent).is_integer() else np.maximum(x, 0.0), exponent)
+
+
 UNARY_FUNCTIONS: dict[str, Function] = {
     "Abs": lambda x, a: np.abs(x),
     "Atan": lambda x, a: np.arctan(x),
@@ -138,7 +163,7 @@ UNARY_FUNCTIONS: dict[str, Function] = {
     "Mish": lambda x, a: x * np.tanh(_softplus(x)),
     "Neg": lambda x, a: -x,
     "PRelu": lambda x, a: np.where(x < 0, a["alpha"] * x, x),
-    "Pow": lambda x, a: np.power(x, a["exponent"]),
+    "Pow": lambda x, a: _power(x, a["exponent"]),
     "Reciprocal": lambda x, a: _reciprocal(x),
     "Relu": lambda x, a: np.maximum(x, 0.0),
     "Round": lambda x, a: np.rint(x),

@@ -39,7 +39,11 @@ class Compiler:
     def find(cls, environment: Mapping[str, str]) -> Compiler:
         """The compiler of ``NPUDSL_CC``, else the first there is. Raises ``CannotCompile``."""
         named = environment.get("NPUDSL_CC", "").strip()
-        for words in [shlex.split(named)] if named else [[name] for name in NAMES]:
+        try:
+            candidates = [shlex.split(named)] if named else [[name] for name in NAMES]
+        except ValueError as error:
+            raise CannotCompile(f"NPUDSL_CC cannot be read: {error}") from None
+        for words in candidates:
             program = shutil.which(words[0], path=environment.get("PATH"))
             if program is not None:
                 command = (program, *words[1:])

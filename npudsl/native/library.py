@@ -61,9 +61,12 @@ class Libraries:
 
 
 def default_folder(environment: Mapping[str, str]) -> Path:
-    """Where libraries of this user lie when nobody configured a folder."""
-    base = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(base) / "npudsl" / "native"
+    """Where libraries of this user lie when nobody configured a folder. Raises ``NotPrivate``."""
+    base = environment.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path("~/.cache").expanduser()) / "npudsl" / "native"
+    except RuntimeError:
+        raise NotPrivate("this user has no home folder to keep compiled code in") from None
 
 
 _shared = Libraries(None, os.environ)

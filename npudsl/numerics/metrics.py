@@ -2,7 +2,9 @@
 
 Every figure of one tensor and one sample is a function of eight sums (``Accumulator``), so a simulation keeps eight
 numbers instead of two activations. Sums are made in float64, block by block in a fixed order: the same two arrays give
-the same bits wherever they lie in memory and whatever they were stacked with.
+the same bits wherever they lie in memory, whatever they were stacked with and whatever processor adds them. In a block,
+element i belongs to lane i mod 256; a lane adds its elements in order, starting from 0; then lanes i and i + 128 are
+added, i and i + 64, and so on. ``runtime_c/host_floats.c`` adds in the same order.
 
 With r the reference, c the candidate, e = c - r, n elements:
 
@@ -14,8 +16,8 @@ With r the reference, c the candidate, e = c - r, n elements:
 - max_rel_error = max |e| / max |r|; 0 when both are 0, infinite when only the reference is 0;
 - sqnr = 10 log10(sum(r r) / sum(e e)) in dB; infinite without error, minus infinite when only the reference is 0.
 
-NaN in either array makes every figure that it takes part in NaN. Rejected: ``numpy.dot`` for the sums (its order of
-additions depends on the BLAS and its threads).
+NaN in either array makes every figure that it takes part in NaN. Rejected: ``numpy.dot``, ``einsum`` and a plain
+``sum`` (their order of additions depends on the BLAS, its threads, or the processor's vectors).
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 BLOCK = 1 << 15
-"""Elements that are summed at once: three float64 blocks stay in a core's cache."""
+"""Elements that are summed at once: their float64 blocks stay in a core's cache."""
+
+LANES = 256
+"""Sums that are made side by side."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def accumulate(reference: Array, candidate: Array) -> Accumulator:
     if reference.size != candidate.size:
         raise ValueError(f"{reference.size} reference values, {candidate.size} candidate values")
     left, right = np.asarray(reference).reshape(-1), np.asarray(candidate).reshape(-1)
-    buffers = np.empty((3, min(BLOCK, left.size)))
+    buffers = np.empty((4, min(BLOCK, left.size)))
     total = _Sums()
     for start in range(0, left.size, BLOCK):
         total.add(_block(left[start : start + BLOCK], right[start : start + BLOCK], buffers))
@@ -196,43 +201,55 @@ class _Sums:
 
 
 def _block(left: Array, right: Array, buffers: Array) -> _Sums:
-    """The sums of at most ``BLOCK`` elements; ``buffers`` are three rows of float64 to work in."""
-    reference, candidate, error = buffers[:, : left.size]
+    """The sums of at most ``BLOCK`` elements; ``buffers`` are four rows of float64 to work in."""
+    reference, candidate, error, product = buffers[:, : left.size]
     np.copyto(reference, left)
     np.copyto(candidate, right)
     with np.errstate(invalid="ignore", over="ignore"):
         np.subtract(candidate, reference, out=error)
-        mean = float(np.add.reduce(error)) / error.size
+        mean = _sum(error) / error.size
         sums = _Sums(
             count=float(error.size),
             mean=mean,
-            dot=_product_sum(reference, candidate),
-            reference_square=_product_sum(reference, reference),
-            candidate_square=_product_sum(candidate, candidate),
-            error_square=_product_sum(error, error),
+            dot=_product_sum(reference, candidate, product),
+            reference_square=_product_sum(reference, reference, product),
+            candidate_square=_product_sum(candidate, candidate, product),
+            error_square=_product_sum(error, error, product),
             max_abs_error=_largest_magnitude(error),
             max_abs_reference=_largest_magnitude(reference),
         )
-        sums.deviation_square = _deviation_square(error, mean, sums.error_square)
+        sums.deviation_square = _deviation_square(error, mean, sums.error_square, product)
         return sums
 
 
-def _deviation_square(error: Array, mean: float, error_square: float) -> float:
+def _deviation_square(error: Array, mean: float, error_square: float, product: Array) -> float:
     """Sum of (e - mean)^2; changes ``error`` where it must be summed anew."""
     shift = error.size * mean * mean
     if shift <= 0.5 * error_square:
         # Subtracting less than half of it loses at most one bit.
         return error_square - shift
     np.subtract(error, mean, out=error)
-    return _product_sum(error, error)
+    return _product_sum(error, error, product)
 
 
-def _product_sum(left: Array, right: Array) -> float:
-    return float(np.einsum("i,i->", left, right))
+def _product_sum(left: Array, right: Array, product: Array) -> float:
+    np.multiply(left, right, out=product)
+    return _sum(product)
+
+
+def _sum(values: Array) -> float:
+    """Lane by lane, then the lanes in halves. Along the first axis numpy adds row after row."""
+    whole = values.size // LANES * LANES
+    lanes: Array = np.add.reduce(values[:whole].reshape(-1, LANES), axis=0, initial=0.0)
+    rest = lanes[: values.size - whole]
+    np.add(rest, values[whole:], out=rest)
+    while lanes.size > 1:
+        lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]
+    return float(lanes[0])
 
 
 def _largest_magnitude(values: Array) -> float:
-    return max(float(np.maximum.reduce(values)), -float(np.minimum.reduce(values)))
+    return max(abs(float(np.maximum.reduce(values))), abs(float(np.minimum.reduce(values))))
 
 
 def _larger(first: float, second: float) -> float:

@@ -53,6 +53,8 @@ _SPECIAL_ROUNDINGS: dict[tuple[str, str], Rounding] = {
     ("tflite", "average_pool"): "half_away",
     ("tflite", "global_average_pool"): "half_away",
     ("tflite", "resize_linear"): "half_away",
+    ("tflite", "div"): "half_away",
+    ("tflite", "log_softmax"): "half_away",
 }
 
 
@@ -80,7 +82,7 @@ def rounding_of(profile: str, operation: str) -> Rounding:
 DATA_MOVEMENT = frozenset(
     {
         "reshape", "transpose", "slice", "identity", "pad", "gather", "max_pool", "reduce_max", "resize_nearest",
-        "depth_to_space", "space_to_depth",
+        "depth_to_space", "space_to_depth", "reduce_min", "arg_max", "arg_min", "tile",
     }
 )  # fmt: skip
 """Operations that only move or select codes: there is nothing to round, so there is nothing to be wrong about."""
@@ -92,23 +94,40 @@ _MESA_ROCKET = "mesa: src/gallium/drivers/rocket/rkt_regcmd.c"
 
 _FIDELITY: dict[tuple[str, str], Fidelity] = {
     ("exact", "*"): Fidelity("exact", "one rounding; within 1e-5 of the outputs of onnxruntime QLinear operators"),
+    ("exact", "div"): Fidelity("assumed", "one rounding of the exact quotient; by zero it saturates"),
+    ("exact", "log_softmax"): Fidelity("assumed", "integer logarithm within 2e-5, then one rounding"),
     ("exact", "add"): Fidelity("exact", "one rounding of both products; onnxruntime QLinearAdd within one code"),
     ("tflite", "*"): Fidelity("exact", "gemmlowp: fixedpoint/fixedpoint.h; LiteRT reference kernels, bit for bit"),
-    ("tflite", "add"): Fidelity("assumed", "LiteRT rounds three times, this once: at most one code apart"),
-    ("tflite", "sub"): Fidelity("assumed", "LiteRT rounds three times, this once: at most one code apart"),
+    ("tflite", "add"): Fidelity("assumed", "16 bits or fixed point: one rounding, LiteRT has three"),
+    ("tflite", "sub"): Fidelity("assumed", "16 bits or fixed point: one rounding, LiteRT has three"),
+    ("tflite", "global_average_pool"): Fidelity("assumed", "a mean; LiteRT has several, with one or two roundings"),
+    ("tflite", "reduce_sum"): Fidelity("assumed", "one rounding of the exact sum"),
+    ("tflite", "rounded_add"): Fidelity("exact", "LiteRT reference kernel: three roundings, bit for bit"),
+    ("tflite", "rounded_sub"): Fidelity("exact", "LiteRT reference kernel: three roundings, bit for bit"),
+    ("tflite", "div"): Fidelity("assumed", "LiteRT multiplies with a rounded reciprocal, this divides"),
+    ("tflite", "log_softmax"): Fidelity("documented", "LiteRT log softmax in fixed point; this rounds once"),
     ("tflite", "table"): Fidelity("exact", "correctly rounded table; LiteRT sigmoid and tanh, bit for bit"),
     ("tflite", "softmax"): Fidelity("documented", "LiteRT table softmax; 1 output in 102400 differs by one code"),
-    ("tflite", "resize_linear"): Fidelity("documented", "LiteRT reference: weights of 10 bits, ties away from zero"),
+    ("tflite", "resize_linear"): Fidelity("documented", "LiteRT: i8 with equal scales bit for bit; u8 is float there"),
     ("vip16", "*"): Fidelity("inferred", f"{_MESA_VIP}: 16-bit multiplier; ties to even assumed"),
     ("vip16", "add"): Fidelity("inferred", f"{_MESA_VIP}: newer firmware may use 8-bit scale ratios"),
+    ("vip16", "div"): Fidelity("documented", "TIM-VX: src/tim/vx/ops/div_test.cc: saturates at zero; ties to even"),
+    ("vip16", "log_softmax"): Fidelity("assumed", "computed in float on the vendor's shader unit"),
+    ("vip16", "prelu"): Fidelity("assumed", "computed in float on the vendor's shader unit"),
     ("vip16", "table"): Fidelity("assumed", "correctly rounded table; the unit interpolates 1024 points"),
     ("vip16", "softmax"): Fidelity("assumed", "computed in float on the vendor's shader unit"),
     ("vip24", "*"): Fidelity("inferred", f"{_MESA_VIP}: 24-bit multiplier; ties to even assumed"),
+    ("vip24", "div"): Fidelity("documented", "TIM-VX: src/tim/vx/ops/div_test.cc: saturates at zero; ties to even"),
+    ("vip24", "log_softmax"): Fidelity("assumed", "computed in float on the vendor's shader unit"),
+    ("vip24", "prelu"): Fidelity("assumed", "computed in float on the vendor's shader unit"),
     ("vip24", "table"): Fidelity("assumed", "correctly rounded table; the unit interpolates 1024 points"),
     ("vip24", "softmax"): Fidelity("assumed", "computed in float on the vendor's shader unit"),
     ("rk15", "*"): Fidelity("inferred", f"{_MESA_ROCKET}: 14 mantissa bits plus one; ties away assumed"),
     ("rk15", "add"): Fidelity("assumed", f"{_MESA_ROCKET} has tables of observed constants, no formula"),
     ("rk15", "sub"): Fidelity("assumed", f"{_MESA_ROCKET} has tables of observed constants, no formula"),
+    ("rk15", "div"): Fidelity("assumed", "in float16 on the chip (operator list 2.3.2); no formula published"),
+    ("rk15", "log_softmax"): Fidelity("assumed", "no formula published"),
+    ("rk15", "prelu"): Fidelity("assumed", "no formula published"),
     ("rk15", "table"): Fidelity("assumed", "correctly rounded table; the unit's interpolation is unpublished"),
     ("rk15", "softmax"): Fidelity("assumed", "no formula published"),
     ("nna", "*"): Fidelity("assumed", "no requantization formula published by Ingenic"),
@@ -130,6 +149,6 @@ def fidelity(profile: str, operation: str, fixed_point: bool = False) -> Fidelit
         return _FLOAT if operation == "float" else Fidelity("exact", "float32 of an exact product")
     if operation == "quantize":
         return Fidelity("documented", "division, ties to even (ONNX QuantizeLinear, ovxlib)")
-    if fixed_point and operation in {"conv", "linear", "rescale"} and profile in _FIXED_POINT:
+    if fixed_point and operation in {"conv", "conv_transpose", "linear", "rescale"} and profile in _FIXED_POINT:
         return _FIXED_POINT[profile]
     return _FIDELITY.get((profile, operation), _FIDELITY[(profile, "*")])

@@ -68,7 +68,7 @@ class ValueBins:
 def count_patterns(values: Array) -> Array:
     """How often each upper half of a float32 pattern occurs: int64 (65536,).
 
-    The whole cost of calibration beside inference is here, so a faster pass replaces this function and nothing else.
+    The definition; ``pattern_counters`` has a compiled pass for the many tensors of a calibration.
     """
     upper = _contiguous_float32(values).view(np.uint16)[_UPPER_HALF::2]
     total = np.zeros(PATTERNS, dtype=np.int64)
@@ -84,7 +84,8 @@ def count_patterns(values: Array) -> Array:
 def extremes_of(values: Array) -> tuple[np.float32, np.float32]:
     """Exact minimum and maximum; NaN when any value is. Minus zero becomes zero: which of them is met is chance."""
     flat = _contiguous_float32(values)
-    return np.float32(flat.min() + np.float32(0)), np.float32(flat.max() + np.float32(0))
+    with np.errstate(invalid="ignore"):
+        return np.float32(flat.min() + np.float32(0)), np.float32(flat.max() + np.float32(0))
 
 
 def sparse(dense: Array) -> tuple[Array, Array]:

@@ -19,6 +19,9 @@ KERNEL_FILES = (
     "npu_convolution.c",
     "npu_matrix.c",
     "npu_elementwise.c",
+    "npu_pairs.c",
+    "npu_reductions.c",
+    "npu_transposed.c",
     "npu_windows.c",
     "npu_movement.c",
 )
@@ -26,6 +29,29 @@ KERNEL_FILES = (
 
 SUPPORT_FILES = ("npu_model.h", "npu_model.c", "npu_md5.h", "npu_md5.c")
 """What an exported project needs besides: weights file, tensor descriptions, digests."""
+
+SIMULATION_FILES = (
+    "npu_host.h",
+    "host_shape.h",
+    "host_lanes.h",
+    "host_rounding.h",
+    "host_rounding.c",
+    "host_tiles.h",
+    "host_tiles.c",
+    "host_convolution.c",
+    "host_depthwise.c",
+    "host_elementwise.c",
+    "host_floats.c",
+    "host_plain.c",
+    "host_windows.c",
+)
+"""What only the simulator uses."""
+
+SIMULATED_KERNELS = ("npu_kernels.h", "npu_arithmetic.h", "npu_arithmetic.c", "npu_products.h")
+"""What the simulator needs of the exported kernels, ..."""
+
+INCLUDED_KERNELS = ("npu_products.c", "npu_convolution.c", "npu_matrix.c")
+"""... and what ``host_plain.c`` includes, where it has to: no units of their own."""
 
 NPU_MAX_RANK = 8
 """As in ``npu_kernels.h``."""
@@ -37,6 +63,12 @@ NPU_MAX_TILE = 64
 def kernel_sources() -> dict[str, bytes]:
     """The kernels by file name; compile every ``.c`` of them into a library."""
     return _read(KERNEL_FILES)
+
+
+def simulation_sources() -> dict[str, bytes]:
+    """Everything that is compiled for the simulator, by file name."""
+    included = {name.replace(".c", ".inc"): text for name, text in _read(INCLUDED_KERNELS).items()}
+    return _read(SIMULATED_KERNELS + SIMULATION_FILES) | included
 
 
 def project_sources() -> dict[str, bytes]:

@@ -8,16 +8,15 @@
 
 #include <stdint.h>
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#include "host_shape.h"
+#include "npu_host.h"
+
+/* How sums become codes: through memory (host_finish), or in registers with one rounding or two. */
+enum { BY_MEMORY = 0, BY_ONE = 1, BY_TWO = 2 };
+
+#if LANES == 16
 #include <immintrin.h>
-#define LANES 16
-#define ROWS 8 /* output channels of one block: 8 * 3 sums, 3 words of codes and one of weights fill 32 registers */
-#define COLUMNS 3
 typedef __m512i lanes;
-typedef __m512d reals;
-#if defined(__AVX512VNNI__)
-#define HAVE_BYTE_DOTS 1
-#endif
 
 static inline lanes lanes_zero(void)
 {
@@ -67,24 +66,77 @@ static inline lanes lanes_dot4(lanes sums, lanes codes, lanes weights)
 }
 #endif
 
-static inline reals reals_all(double value)
+#if defined(HAVE_BYTE_DOTS)
+/* Byte i of the result is byte order[i] of `bytes`. */
+static inline lanes lanes_choose_bytes(lanes bytes, lanes order)
 {
-    return _mm512_set1_pd(value);
+#if defined(__AVX512VBMI__)
+    return _mm512_permutexvar_epi8(order, bytes);
+#else
+    /* Two bytes at a time, the wanted one of each, shifted into place. */
+    const __m512i even = _mm512_and_si512(order, _mm512_set1_epi16(0xFF));
+    const __m512i odd = _mm512_srli_epi16(order, 8);
+    const __m512i one = _mm512_set1_epi16(1);
+    const __m512i low_pair = _mm512_permutexvar_epi16(_mm512_srli_epi16(even, 1), bytes);
+    const __m512i high_pair = _mm512_permutexvar_epi16(_mm512_srli_epi16(odd, 1), bytes);
+    const __m512i low_shift = _mm512_slli_epi16(_mm512_and_si512(even, one), 3);
+    const __m512i high_shift = _mm512_slli_epi16(_mm512_andnot_si512(odd, one), 3);
+    const __m512i low = _mm512_and_si512(_mm512_srlv_epi16(low_pair, low_shift), _mm512_set1_epi16(0xFF));
+    const __m512i high = _mm512_andnot_si512(_mm512_set1_epi16(0xFF), _mm512_sllv_epi16(high_pair, high_shift));
+    return _mm512_or_si512(low, high);
+#endif
+}
+#endif
+
+/* The requantization of one channel. */
+typedef struct scale {
+    lanes multiplier, half, shift, shift_high, again;
+} scale;
+
+static inline scale scale_of(const npu_host_rule *rule, ptrdiff_t channel, int32_t way)
+{
+    const npu_host_scale *from = &rule->scales[channel];
+    scale made;
+    made.multiplier = _mm512_set1_epi64(from->multiplier);
+    made.half = _mm512_set1_epi64(from->half);
+    made.shift = _mm512_set1_epi64(from->shift);
+    made.shift_high = _mm512_set1_epi64(way == BY_TWO ? from->shift : from->shift - 32);
+    made.again = _mm512_set1_epi32((int32_t)from->again);
+    return made;
 }
 
-/* Ties to even, whatever the rounding mode of the thread is; every product must be an int32_t. */
-static inline lanes lanes_scaled(lanes sums, reals factor)
+/* Sums of even lanes have their results in the low half of 64 bits, those of odd lanes are shifted into the high one. */
+static inline lanes lanes_scaled(lanes sums, const scale *by, int32_t way)
 {
-    const __m512d low = _mm512_mul_pd(_mm512_cvtepi32_pd(_mm512_castsi512_si256(sums)), factor);
-    const __m512d high = _mm512_mul_pd(_mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sums, 1)), factor);
-    const __m256i low_codes = _mm512_cvt_roundpd_epi32(low, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m256i high_codes = _mm512_cvt_roundpd_epi32(high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    return _mm512_inserti64x4(_mm512_castsi256_si512(low_codes), high_codes, 1);
+    const lanes low = _mm512_add_epi64(_mm512_mul_epi32(sums, by->multiplier), by->half);
+    const lanes high =
+        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(sums, 32), by->multiplier), by->half);
+    const lanes even = _mm512_srav_epi64(low, by->shift);
+    lanes odd = _mm512_srav_epi64(high, by->shift_high), both, half;
+    if (way == BY_TWO)
+        odd = _mm512_slli_epi64(odd, 32);
+    both = _mm512_mask_mov_epi32(even, 0xAAAA, odd);
+    if (way != BY_TWO)
+        return both;
+    half = _mm512_srli_epi32(_mm512_sllv_epi32(lanes_all(1), by->again), 1);
+    half = _mm512_add_epi32(half, _mm512_srai_epi32(both, 31)); /* one less for negative numbers */
+    return _mm512_srav_epi32(_mm512_add_epi32(both, half), by->again);
 }
 
 static inline lanes lanes_clamped(lanes values, lanes low, lanes high)
 {
     return _mm512_min_epi32(_mm512_max_epi32(values, low), high);
+}
+
+/* The lanes that `mask` names, side by side, as codes of `size` bytes. */
+static inline void lanes_keep(void *to, lanes codes, uint32_t mask, int32_t count, ptrdiff_t size)
+{
+    const lanes kept = _mm512_maskz_compress_epi32((__mmask16)mask, codes);
+    const uint32_t filled = (1u << count) - 1u;
+    if (size == 2)
+        _mm512_mask_cvtepi32_storeu_epi16(to, (__mmask16)filled, kept);
+    else
+        _mm_mask_storeu_epi8(to, (__mmask16)filled, _mm512_cvtepi32_epi8(kept));
 }
 
 static inline void lanes_store8(void *to, lanes codes)
@@ -97,13 +149,9 @@ static inline void lanes_store16(void *to, lanes codes)
     _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(codes));
 }
 
-#elif defined(__AVX2__)
+#elif LANES == 8
 #include <immintrin.h>
-#define LANES 8
-#define ROWS 4
-#define COLUMNS 2
 typedef __m256i lanes;
-typedef __m256d reals;
 
 static inline lanes lanes_zero(void)
 {
@@ -140,22 +188,37 @@ static inline lanes lanes_dot2(lanes sums, lanes codes, lanes weights)
     return _mm256_add_epi32(sums, _mm256_madd_epi16(codes, weights));
 }
 
-static inline reals reals_all(double value)
+/* The requantization of one channel, in float64: there is no arithmetic shift of 64 bits. */
+typedef struct scale {
+    __m256d factor, second;
+} scale;
+
+static inline scale scale_of(const npu_host_rule *rule, ptrdiff_t channel, int32_t way)
 {
-    return _mm256_set1_pd(value);
+    scale made;
+    (void)way;
+    made.factor = _mm256_set1_pd(rule->factors[channel]);
+    made.second = _mm256_set1_pd(rule->seconds[channel]);
+    return made;
 }
 
-static inline __m128i four_scaled(__m128i sums, reals factor)
+static inline __m128i four_scaled(__m128i sums, const scale *by, int32_t way)
 {
-    const __m256d product = _mm256_mul_pd(_mm256_cvtepi32_pd(sums), factor);
-    return _mm256_cvtpd_epi32(_mm256_round_pd(product, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    const __m256d half = _mm256_set1_pd(0.5), product = _mm256_mul_pd(_mm256_cvtepi32_pd(sums), by->factor);
+    __m256d rounded;
+    if (way == BY_ONE)
+        return _mm256_cvttpd_epi32(_mm256_round_pd(product, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    rounded = _mm256_mul_pd(_mm256_floor_pd(_mm256_add_pd(product, half)), by->second);
+    /* Half away: 0.5 with the sign of the value is added, the conversion cuts the fraction off. */
+    rounded = _mm256_add_pd(rounded, _mm256_or_pd(_mm256_and_pd(rounded, _mm256_set1_pd(-0.0)), half));
+    return _mm256_cvttpd_epi32(rounded);
 }
 
-static inline lanes lanes_scaled(lanes sums, reals factor)
+static inline lanes lanes_scaled(lanes sums, const scale *by, int32_t way)
 {
-    const __m128i low = four_scaled(_mm256_castsi256_si128(sums), factor);
-    const __m128i high = four_scaled(_mm256_extracti128_si256(sums, 1), factor);
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+    const __m128i low = four_scaled(_mm256_castsi256_si128(sums), by, way);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low),
+                                   four_scaled(_mm256_extracti128_si256(sums, 1), by, way), 1);
 }
 
 static inline lanes lanes_clamped(lanes values, lanes low, lanes high)

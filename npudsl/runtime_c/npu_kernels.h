@@ -76,6 +76,12 @@ ptrdiff_t npu_conv_scratch(const npu_conv_layer *layer);
 void npu_conv(const npu_conv_layer *layer, const void *input, const void *weight, const void *bias,
               const int32_t *multipliers, const int8_t *shifts, void *output, void *scratch);
 
+/* Transposed convolution: stride, dilation and padding are those of its output. Weight order: phase after phase (rows
+ * first), in a phase (output channel, kernel row, kernel column, input channel of the group), taps in order. */
+ptrdiff_t npu_conv_transpose_scratch(const npu_conv_layer *layer);
+void npu_conv_transpose(const npu_conv_layer *layer, const void *input, const void *weight, const void *bias,
+                        const int32_t *multipliers, const int8_t *shifts, void *output, void *scratch);
+
 typedef struct npu_linear_layer {
     npu_codes input;
     npu_codes weight;
@@ -131,6 +137,32 @@ void npu_add(const npu_binary_layer *layer, const void *a, const void *b, void *
 /* R((a - z_a) * (b - z_b)) */
 void npu_mul(const npu_binary_layer *layer, const void *a, const void *b, void *output);
 
+typedef struct npu_pair_layer {
+    npu_codes a;
+    npu_codes b;
+    int32_t output_type;
+    npu_requantize a_rule; /* of each operand ... */
+    npu_requantize b_rule;
+    npu_requantize total;  /* ... and of the result; which of them count is said at the function */
+    int32_t left_shift;    /* npu_rounded_add only */
+    int32_t subtract;
+    int32_t rank; /* 1..NPU_MAX_RANK */
+    int32_t shape[NPU_MAX_RANK];
+    int32_t a_strides[NPU_MAX_RANK]; /* in elements; 0 where a is broadcast */
+    int32_t b_strides[NPU_MAX_RANK];
+} npu_pair_layer;
+
+/* With u = a - z_a, v = b - z_b, and M, s of `total`: clamp(zero_point + round(u M / (v 2^s)), low, high), rounded as
+ * half even, half away or half up; division by zero saturates, 0 / 0 is 0. u M and v 2^s are below 2^62. */
+void npu_div(const npu_pair_layer *layer, const void *a, const void *b, void *output);
+/* The smaller or larger of a_rule(u) and b_rule(v). */
+void npu_minimum(const npu_pair_layer *layer, const void *a, const void *b, void *output);
+void npu_maximum(const npu_pair_layer *layer, const void *a, const void *b, void *output);
+/* u < 0 ? b_rule(u v) : a_rule(u) */
+void npu_prelu(const npu_pair_layer *layer, const void *input, const void *slopes, void *output);
+/* total(a_rule(u 2^left_shift) + b_rule(v 2^left_shift)), or their difference; the operands' rules do not clamp. */
+void npu_rounded_add(const npu_pair_layer *layer, const void *a, const void *b, void *output);
+
 typedef struct npu_rescale_layer {
     npu_codes input;
     int32_t output_type;
@@ -169,6 +201,21 @@ ptrdiff_t npu_softmax_scratch(const npu_softmax_layer *layer);
 void npu_softmax(const npu_softmax_layer *layer, const void *input, const uint32_t *exponential, void *output,
                  void *scratch);
 
+typedef struct npu_log_softmax_layer {
+    int32_t input_type;
+    int32_t output_type;
+    npu_requantize requantize;
+    int32_t log_multiplier; /* with the shift of `requantize` */
+    int32_t outer, length, inner;
+    int32_t exponentials;
+} npu_log_softmax_layer;
+
+/* S = sum exponential[max - x], L = log(S / 2^24) with 16 fraction bits (257 entries of log(1 + i / 256));
+ * clamp(zero_point + round(-((max - x) * multiplier + L * log_multiplier) / 2^shift), low, high) */
+ptrdiff_t npu_log_softmax_scratch(const npu_log_softmax_layer *layer);
+void npu_log_softmax(const npu_log_softmax_layer *layer, const void *input, const uint32_t *exponential,
+                     const int32_t *table, void *output, void *scratch);
+
 /* ---- windows and reductions ---- */
 
 typedef struct npu_pool_layer {
@@ -204,8 +251,22 @@ typedef struct npu_reduce_layer {
 
 /* R(sum (x - z)) */
 void npu_reduce_sum(const npu_reduce_layer *layer, const void *input, void *output);
-/* max x */
+/* max x, min x */
 void npu_reduce_max(const npu_reduce_layer *layer, const void *input, void *output);
+void npu_reduce_min(const npu_reduce_layer *layer, const void *input, void *output);
+
+typedef struct npu_arg_layer {
+    int32_t input_type;
+    int32_t output_type;
+    int32_t zero_point; /* added to every position */
+    int32_t smallest;   /* 1: position of the smallest code */
+    int32_t last;       /* 1: of equal codes the last one */
+    int32_t outer, length, inner;
+} npu_arg_layer;
+
+/* zero_point + position of the largest (or smallest) code along `length`. */
+ptrdiff_t npu_arg_scratch(const npu_arg_layer *layer);
+void npu_arg(const npu_arg_layer *layer, const void *input, void *output, void *scratch);
 
 /* ---- data movement ---- */
 

@@ -152,6 +152,15 @@ static int64_t fold_max(int64_t folded, const int32_t *values, ptrdiff_t count)
     return largest;
 }
 
+static int64_t fold_min(int64_t folded, const int32_t *values, ptrdiff_t count)
+{
+    int64_t smallest = folded;
+    ptrdiff_t index;
+    for (index = 0; index < count; index++)
+        smallest = values[index] < smallest ? values[index] : smallest;
+    return smallest;
+}
+
 /* Folds every reduced element (code minus zero point) of one output; the last reduced axis is read in runs. */
 static int64_t fold(const npu_reduce_layer *layer, fold_function function, int64_t start_value, const void *input,
                     ptrdiff_t base)
@@ -188,14 +197,24 @@ void npu_reduce_sum(const npu_reduce_layer *layer, const void *input, void *outp
     }
 }
 
-void npu_reduce_max(const npu_reduce_layer *layer, const void *input, void *output)
+static void reduce_extreme(const npu_reduce_layer *layer, fold_function function, int64_t start_value,
+                           const void *input, void *output)
 {
     const ptrdiff_t count = product_of(layer->kept_rank, layer->kept_shape);
     ptrdiff_t index;
     for (index = 0; index < count; index++) {
         const ptrdiff_t base = offset_of(index, layer->kept_rank, layer->kept_shape, layer->kept_strides);
-        const int32_t code =
-            (int32_t)(fold(layer, fold_max, INT32_MIN, input, base) + layer->input.zero_point);
+        const int32_t code = (int32_t)(fold(layer, function, start_value, input, base) + layer->input.zero_point);
         npu_pack(layer->output_type, output, index, 1, &code, 1);
     }
+}
+
+void npu_reduce_max(const npu_reduce_layer *layer, const void *input, void *output)
+{
+    reduce_extreme(layer, fold_max, INT32_MIN, input, output);
+}
+
+void npu_reduce_min(const npu_reduce_layer *layer, const void *input, void *output)
+{
+    reduce_extreme(layer, fold_min, INT32_MAX, input, output);
 }

@@ -3,7 +3,7 @@
 =============  =====================================================================================
 import_model   one
 calibrate      one per dataset that a variant calibrates on
-quantize       one per variant
+quantize       one per variant, with drafts in front of it where it is corrected (``variants``)
 simulate       one per variant and dataset that a ``simulate`` or ``compare`` block asks for
 compare        one per ``compare`` block, and one verdict per variant that no block compares
 export         one per ``export`` block
@@ -15,7 +15,7 @@ This is the one module that knows all six kinds. It hashes files through a ``Fil
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,15 +31,18 @@ from npudsl.plan.step import FileInput, Step
 from npudsl.steps.calibrate.kind import KIND as CALIBRATE
 from npudsl.steps.calibrate.kind import config_from as calibrate_config
 from npudsl.steps.calibrate.kind import context_from as calibrate_context
+from npudsl.steps.compare.kind import KIND as COMPARE
 from npudsl.steps.compare.kind import CompareConfig, compare_step
 from npudsl.steps.export.kind import config_from as export_config
 from npudsl.steps.export.kind import context_from as export_context
 from npudsl.steps.export.kind import export_step
 from npudsl.steps.import_model.kind import config_from_program, import_step
-from npudsl.steps.quantize.kind import QuantizeConfig, quantize_step
+from npudsl.steps.quantize.kind import QuantizeConfig
 from npudsl.steps.simulate.kind import FLOAT, simulate_step
+from npudsl.steps.simulate.kind import KIND as SIMULATE
 from npudsl.steps.simulate.kind import config_from as simulate_config
 from npudsl.steps.simulate.kind import context_from as simulate_context
+from npudsl.steps.variants import VariantSources, variant_steps
 from npudsl.targets.profiles import resolve_profile, resolve_saturation, variant_of
 
 VERDICT_SAMPLES = 16
@@ -80,18 +83,39 @@ class Pipeline:
     comparisons: tuple[PlannedComparison, ...]
     datasets: Mapping[str, SampleSet]
     warnings: tuple[Diagnostic, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Ids of the steps that are left out because their data is not here."""
 
     def step(self, id_: str) -> Step:
         """The step called ``id_``."""
         return next(step for step in self.steps if step.id == id_)
 
 
-def pipeline_of(program: Program, sources: FileSource, tables: Mapping[str, FileInput]) -> Pipeline:
+def pipeline_of(
+    program: Program,
+    sources: FileSource,
+    tables: Mapping[str, FileInput],
+    *,
+    absent: Collection[str] = (),
+    activation_budget: int | None = None,
+) -> Pipeline:
     """The plan of ``program``; ``tables`` are the committed tables by variant.
 
-    Raises ``UserError`` for missing files and data, and for settings that do not go together.
+    Of the datasets in ``absent`` nothing is here: variants that are calibrated on one take their committed table's
+    ranges as they are, and what only looks at samples of one is left out. ``activation_budget`` is how many bytes of
+    float activations the simulations may keep. Raises ``UserError`` for missing files and data, and for settings that
+    do not go together.
     """
-    return _Planner(program, sources, tables).plan()
+    return _Planner(program, sources, tables, frozenset(absent), activation_budget).plan()
+
+
+def quantize_config(program: Program, variant: Quantize) -> QuantizeConfig:
+    """The config of a variant's quantize step."""
+    return QuantizeConfig(
+        quantize_record(variant),
+        resolve_profile(program, variant.name),
+        resolve_saturation(program, variant.name),
+    )
 
 
 def import_step_of(program: Program, sources: FileSource) -> Step:
@@ -114,10 +138,20 @@ class _Simulation:
 class _Planner:
     """Collects the steps of one program."""
 
-    def __init__(self, program: Program, sources: FileSource, tables: Mapping[str, FileInput]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        sources: FileSource,
+        tables: Mapping[str, FileInput],
+        absent: frozenset[str] = frozenset(),
+        activation_budget: int | None = None,
+    ) -> None:
         self._program = program
         self._sources = sources
         self._tables = tables
+        self._absent = absent
+        self._activation_budget = activation_budget
+        self._skipped: list[str] = []
         self._sets: dict[str, SampleSet] = {}
         self._simulations: dict[tuple[str, str], _Simulation] = {}
         self._warnings: list[Diagnostic] = []
@@ -125,9 +159,17 @@ class _Planner:
     def plan(self) -> Pipeline:
         program = self._program
         import_ = self.import_model()
-        calibrations = [self._calibrate(name, import_.id) for name in self._calibrated_datasets()]
-        variants = [self._quantize(variant, import_.id) for variant in program.variants.values()]
-        compares = [*program.comparisons, *self._implied_comparisons()]
+        calibrations = [
+            self._calibrate(name, import_.id)
+            for name in self._calibrated_datasets()
+            if self._is_here(name, f"{CALIBRATE.name}:{name}")
+        ]
+        variants = [step for variant in program.variants.values() for step in self._quantize(variant, import_.id)]
+        compares = [
+            compare
+            for compare in (*program.comparisons, *self._implied_comparisons())
+            if self._is_here(self._dataset_of(compare), f"{COMPARE.name}:{compare.name}")
+        ]
         self._collect_simulations(compares)
         simulations = [self._simulate(*key, import_.id) for key in self._simulations]
         comparisons = [self._compare(compare) for compare in compares]
@@ -148,9 +190,16 @@ class _Planner:
             tuple(planned for _, planned in comparisons),
             dict(self._sets),
             tuple(self._warnings),
+            tuple(dict.fromkeys(self._skipped)),
         )
 
     # --- data ---
+
+    def _is_here(self, dataset: str, step: str) -> bool:
+        """Whether a step has its data; one that has not is left out."""
+        if dataset in self._absent:
+            self._skipped.append(step)
+        return dataset not in self._absent
 
     def _samples(self, name: str) -> SampleSet:
         if name not in self._sets:
@@ -206,16 +255,19 @@ class _Planner:
         config = calibrate_config(self._program, samples)
         return Step(CALIBRATE, dataset, config.record(), {"model": model}, context=calibrate_context(samples))
 
-    def _quantize(self, variant: Quantize, model: str) -> Step:
-        config = QuantizeConfig(
-            quantize_record(variant),
-            resolve_profile(self._program, variant.name),
-            resolve_saturation(self._program, variant.name),
+    def _quantize(self, variant: Quantize, model: str) -> list[Step]:
+        absent = variant.calibrate in self._absent
+        calibrated = variant.calibrate and not absent
+        sources = VariantSources(
+            self._program,
+            quantize_config(self._program, variant),
+            model,
+            f"{CALIBRATE.name}:{variant.calibrate}" if calibrated else None,
+            self._tables.get(variant.name),
+            absent,
+            self._samples,
         )
-        inputs = {"model": model}
-        if variant.calibrate:
-            inputs["statistics"] = f"{CALIBRATE.name}:{variant.calibrate}"
-        return quantize_step(config, variant=variant.name, inputs=inputs, table=self._tables.get(variant.name))
+        return variant_steps(variant, sources)
 
     def _implied_comparisons(self) -> list[Compare]:
         compared = {name for compare in self._program.comparisons for name in (compare.candidate, compare.reference)}
@@ -228,7 +280,8 @@ class _Planner:
     def _collect_simulations(self, compares: Iterable[Compare]) -> None:
         for block in self._program.simulations:
             for variant in block.of:
-                self._ask(variant, block.data, block.samples, block.dump, f"simulate[{block.name}]")
+                if self._is_here(block.data, f"{SIMULATE.name}:{variant}/{block.data}"):
+                    self._ask(variant, block.data, block.samples, block.dump, f"simulate[{block.name}]")
         for compare in compares:
             for variant in (compare.reference, compare.candidate):
                 dataset = self._dataset_of(compare)
@@ -257,11 +310,23 @@ class _Planner:
         if variant != FLOAT:
             inputs |= {"quantized": f"quantize:{variant}", "reference": f"simulate:{FLOAT}/{dataset}"}
         return simulate_step(
-            simulate_config(self._program, samples, variant, asked.dump or ("outputs",)),
+            simulate_config(
+                self._program,
+                samples,
+                variant,
+                asked.dump or ("outputs",),
+                activation_bytes=self._activation_share(),
+            ),
             dataset=dataset,
             inputs=inputs,
             context=simulate_context(samples, asked.subject),
         )
+
+    def _activation_share(self) -> int | None:
+        """The activation budget of one float simulation."""
+        if self._activation_budget is None:
+            return None
+        return self._activation_budget // sum(variant == FLOAT for variant, _ in self._simulations)
 
     def _compare(self, compare: Compare) -> tuple[Step, PlannedComparison]:
         dataset = self._dataset_of(compare)
@@ -298,8 +363,15 @@ class _Planner:
                 subject=f"target[{target.name}]",
                 helps=(f"write `quantize = NAME`; variants are {', '.join(self._program.variants) or 'none'}",),
             )
+        if self._program.variants[variant].settings.get("fake_quant"):
+            raise Problem(
+                "E0206",
+                f"variant {variant} computes in float (`fake_quant`), so there is nothing to export",
+                subject=subject,
+                helps=(f"export a variant without `fake_quant` from target {target.name}",),
+            )
         dataset = self._program.variants[variant].calibrate
-        sample = self._samples(dataset).samples[0] if dataset else None
+        sample = self._samples(dataset).samples[0] if dataset and dataset not in self._absent else None
         step = export_step(
             export_config(self._program, export.kind, export.options, sample),
             name=f"{target.name}.{export.name}",

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,10 +46,12 @@ class Cache:
         self._limit_bytes = limit_bytes
         self._collected = False
         self._overflow: Path | None = None
+        self._lock = threading.Lock()
         self.content = ContentStore(root, self._index, on_full=self._make_room)
         self.results = ResultStore(root)
         self.used: dict[str, None] = {}
         """Keys of results that were looked up or published, in order."""
+        self._published: list[str] = []
         if not writable:
             self._open_overflow(f"the cache folder {root} is read-only")
 
@@ -76,22 +79,32 @@ class Cache:
                 self.results.put(result)
                 break
             except OSError as error:
-                if root is self.results.root and not self._make_room(error):
+                if not self._make_room(error, root):
                     raise
         self.used[key] = None
+        self._published.append(key)
         return result
+
+    def forget_published(self) -> None:
+        """Drop every result that was published since the cache was opened."""
+        for key in self._published:
+            self.results.drop(key)
 
     def verify(self) -> Verified:
         """Hash every blob anew and read every result; what is damaged is put aside or removed."""
         intact, damaged = 0, []
         for path in sorted((self.root / "cas").glob("*/*")):
-            if self.content.home.verify(path.name):
+            try:
+                whole = self.content.base.verify(path.name)
+            except OSError:
+                whole = False
+            if whole:
                 intact += 1
             else:
                 damaged.append(path.name)
         unreadable = []
         for path in sorted((self.root / "ac").glob("*/*")):
-            if read_result(path) is None:
+            if not path.name.startswith(".") and read_result(path) is None:
                 unreadable.append(path.name)
                 path.unlink(missing_ok=True)
         return Verified(intact, tuple(damaged), tuple(unreadable))
@@ -128,21 +141,31 @@ class Cache:
 
     # --- a cache that cannot be written ---
 
-    def _make_room(self, error: OSError) -> bool:
-        """After a failed write: whether another try is worth it. Raises ``EnvironmentMissing`` when nothing is left."""
+    def _make_room(self, error: OSError, root: Path) -> bool:
+        """After a failed write below ``root``: whether another try is worth it.
+
+        Raises ``EnvironmentMissing`` when nothing is left to try.
+        """
         if error.errno not in UNWRITABLE:
             return False
-        if self._overflow is not None:
-            raise _unusable(f"there is no space left for results: {error.strerror}", "free some disk space") from error
-        if error.errno in FULL and not self._collected and self._limit_bytes is not None:
-            from npudsl.store.collect import collect
+        with self._lock:
+            if root != self.results.root:
+                return True
+            if self._overflow is not None:
+                raise _unusable(f"there is no space left for results: {error.strerror}", "free some disk space")
+            if error.errno in FULL and not self._collected and self._limit_bytes is not None:
+                from npudsl.store.collect import collect
 
-            self._collected = True
-            with contextlib.suppress(OSError):
-                if collect(self, limit_bytes=self._limit_bytes // 2).freed_bytes:
-                    return True
-        self._open_overflow(f"the cache folder {self.root} cannot be written: {error.strerror}")
-        return True
+                self._collected = True
+                with contextlib.suppress(OSError):
+                    if collect(self, limit_bytes=self._limit_bytes // 2).freed_bytes:
+                        return True
+            self._open_overflow(f"the cache folder {self.root} cannot be written: {error.strerror}")
+            return True
+
+    def detach(self) -> None:
+        """Write nothing to the cache folder from now on: what is made lives as long as this object."""
+        self._open_overflow("")
 
     def _open_overflow(self, why: str) -> None:
         try:
@@ -151,7 +174,8 @@ class Cache:
             raise _unusable(why, "make the cache folder writable", "set NPUDSL_CACHE to another folder") from error
         self.content.write_to(self._overflow)
         self.results.write_to(self._overflow)
-        self.notes.append(f"{why}; what this build computes is not kept for the next one")
+        if why:
+            self.notes.append(f"{why}; what this build computes is not kept for the next one")
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def collect(
     blobs = {path.name: _BlobFile(path, size, changed) for path, size, changed in _files(cache.root / "cas")}
     total = sum(blob.size for blob in blobs.values())
     unreadable: list[Path] = []
-    candidates = sorted(_candidates(cache.root, unreadable), key=lambda item: item.worth)
+    candidates = sorted(_candidates(cache.root, since, unreadable), key=lambda item: item.worth)
     holders: dict[str, int] = {}
     for item in candidates:
         for digest in _digests(item):
@@ -122,12 +122,13 @@ def _protected_since(root: Path, now: float, grace_seconds: float) -> float:
     return young if started is None else min(young, started - TOUCH_AFTER_SECONDS)
 
 
-def _candidates(root: Path, unreadable: list[Path]) -> Iterator[_Candidate]:
+def _candidates(root: Path, since: float, unreadable: list[Path]) -> Iterator[_Candidate]:
+    """Results; files that are none (damaged, of another format, left by a killed process) go to ``unreadable``."""
     for path, _, used in _files(root / "ac"):
         result = read_result(path)
         if result is not None:
             yield _Candidate(path, result, used)
-        else:
+        elif used < since:
             unreadable.append(path)
 
 

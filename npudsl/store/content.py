@@ -1,16 +1,15 @@
 """Content-addressed blobs: immutable, verified on first use.
 
 A read checks size always and the digest once per process and blob (or never again while the index says that exactly
-this file was checked before). A damaged blob is moved to ``quarantine/`` and reported as missing: missing is a reason to
-run again, never a failure. A cache folder that cannot be written (read-only, full) gets a second, temporary folder in
-front of it. Rejected: hard links into the work tree (a user's edit would change the cache), pickles (code).
+this file was checked before). A damaged blob is moved to ``quarantine/`` and reported as missing: missing is a reason
+to run again, never a failure. A cache folder that cannot be written (read-only, full) gets a second, temporary folder
+in front of it. Rejected: hard links into the work tree (a user's edit would change the cache), pickles (code).
 """
 
 from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,15 +36,15 @@ class BlobMissing(Exception):
 class ContentStore:
     """Reads and writes blobs under ``root`` (the cache folder). Threads may share one.
 
-    ``on_full`` is called with the error of a write that failed and answers whether it is worth another try.
+    ``on_full`` is called with the error of a write that failed, and the folder, and answers whether it is worth another
+    try.
     """
 
     def __init__(
-        self, root: Path, index: Index | None = None, *, on_full: Callable[[OSError], bool] | None = None
+        self, root: Path, index: Index | None = None, *, on_full: Callable[[OSError, Path], bool] | None = None
     ) -> None:
         self._folders = [BlobFolder(root, index)]
-        self._on_full = on_full or (lambda _: False)
-        self._lock = threading.Lock()
+        self._on_full = on_full or (lambda error, root: False)
         self.written_bytes = 0
         """How much was written to the cache folder itself since it was opened."""
 
@@ -53,6 +52,11 @@ class ContentStore:
     def home(self) -> BlobFolder:
         """The folder that is written to."""
         return self._folders[0]
+
+    @property
+    def base(self) -> BlobFolder:
+        """The cache folder itself, whether it is written to or not."""
+        return self._folders[-1]
 
     def write_to(self, root: Path) -> None:
         """Write to another folder from now on; what was there before is still read."""
@@ -81,11 +85,10 @@ class ContentStore:
             try:
                 home.write(blob.digest, data)
             except OSError as error:
-                with self._lock:
-                    if home is self.home and not self._on_full(error):
-                        raise
+                if not self._on_full(error, home.root):
+                    raise
                 continue
-            if home is self._folders[-1]:
+            if home is self.base:
                 self.written_bytes += len(data)
             return blob
 

@@ -1,8 +1,8 @@
 """The local index: small facts that are cheap to lose.
 
-It remembers which blob files were verified (with size, times and inode), so that they need not be hashed again by every
-process. It may be deleted at any time and is never on the way of an up-to-date check. When a result was last used is not
-here: that is the time of the result's own file, which survives a killed process and is right for all of them.
+It remembers which blob files were verified (with size, times and inode), so that they need not be hashed again by
+every process. It may be deleted at any time and is never on the way of an up-to-date check. When a result was last used
+is not here: that is the time of the result's own file, which survives a killed process and is right for all of them.
 
 diskcache does the work behind a small interface. By default diskcache pickles values, reads values from files named in
 its table, and throws entries out on its own; none of that is possible here: the ``Disk`` below stores bytes in the row

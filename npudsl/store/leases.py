@@ -1,7 +1,7 @@
 """Leases: a running build says that it is there, and garbage collection leaves alone what has been used since it began.
 
-A lease is a file ``roots/<host>-<process>-<random>`` whose time is the start of the build, locked as long as the process
-lives. A lease that nobody holds any more is removed by the next collection.
+A lease is a file ``roots/<host>-<process>-<random>`` whose time is the start of the build, locked as long as the
+process lives. A lease that nobody holds any more is removed by the next collection.
 """
 
 from __future__ import annotations

@@ -59,12 +59,21 @@ class ResultStore:
                 return result
         return None
 
+    def get_published(self, key: str) -> Result | None:
+        """The result as the cache folder itself has it."""
+        return read_result(result_path(self._roots[-1], key))
+
     def touch(self, key: str) -> None:
         """Note that a result is used now."""
         path = result_path(self._roots[-1], key)
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > TOUCH_AFTER_SECONDS:
                 os.utime(path)
+
+    def drop(self, key: str) -> None:
+        """Forget a result."""
+        with contextlib.suppress(OSError):
+            self.path(key).unlink(missing_ok=True)
 
     def put(self, result: Result) -> None:
         """Store a result; raises ``OSError``."""

@@ -7,13 +7,13 @@ A variant is its settings and its rules. Each of them becomes up to three *choic
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from npudsl.language.frozen import frozen
 from npudsl.language.program import Program, Quantize
 from npudsl.language.schema.quantize import COMBINATIONS, PREFIXES, SCHEME_OF_TYPE
 
 
-@dataclass(frozen=True)
+@frozen
 class Choice:
     """The type and scheme that one line (or the settings of a variant) gives to one part of a layer."""
 

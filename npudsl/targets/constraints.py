@@ -8,9 +8,9 @@ else the values of the placeholders. Unpublished facts (None) constrain nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from npudsl.diagnostics import Diagnostic, Label, Problem
+from npudsl.language.frozen import frozen
 from npudsl.language.program import Program, TargetBlock
 from npudsl.targets.choices import Choice, choices
 from npudsl.targets.load import find_target
@@ -23,7 +23,7 @@ INTEGER_TYPES = frozenset(("u8", "i8", "i16"))
 PER_CHANNEL = "perchannel_symmetric_affine"
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """A chip as one target block of a program narrows it. None: unpublished."""
 

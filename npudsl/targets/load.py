@@ -6,13 +6,13 @@ chips are E0605, and words that fit several chips are E0604 with the list. There
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from typing import Any
 
 from npudsl.diagnostics import Problem
-from npudsl.targets.read import read_target, read_yaml
+from npudsl.targets.read import target_from
+from npudsl.targets.saved import chip_data
 from npudsl.targets.target import Target
 
 IDENTITY_KEYS = ("id", "soc", "pid", "optimize", "vendor")
@@ -66,22 +66,25 @@ def by_serial(serial: str) -> tuple[Target, ...]:
     raise Problem("E0604", f'no target has serials that start with "{digits[:4]}"', notes=[f"known: {known_prefixes}"])
 
 
-@cache
 def sources() -> Mapping[str, str]:
     """What each source key of the data stands for."""
-    return dict(read_yaml(resources.files("npudsl.targets").joinpath("sources.yaml").read_text(encoding="utf-8")))
+    known: Mapping[str, str] = _data()["sources"]
+    return known
+
+
+@cache
+def _data() -> Mapping[str, Any]:
+    return chip_data()
 
 
 @cache
 def _targets() -> Mapping[str, Target]:
-    folder = resources.files("npudsl.targets").joinpath("data")
     targets = {}
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".yaml"):
-            target = read_target(file.read_text(encoding="utf-8"), sources())
-            if f"{target.id}.yaml" != file.name:
-                raise ValueError(f"{file.name} holds the target {target.id}")
-            targets[target.id] = target
+    for file, chip in _data()["files"].items():
+        target = target_from(chip["record"], chip["title"], sources())
+        if f"{target.id}.yaml" != file:
+            raise ValueError(f"{file} holds the target {target.id}")
+        targets[target.id] = target
     return targets
 
 
@@ -113,6 +116,8 @@ def _unknown(key: str, value: object, subject: str | None) -> Problem:
     if key in ("vendor", "pid"):
         helps = [f"known: {', '.join(sorted(known.values()))}"]
     else:
+        import difflib
+
         near = [known[word] for word in difflib.get_close_matches(_folded(value), known, n=3, cutoff=0.6)]
         helps = [f"did you mean {' or '.join(near)}?"] if near else []
     message = f"no target has `{key} = {_shown(key, value)}`"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from npudsl.language.schema.quantize import PROFILES, SCHEMES, TYPES
+from npudsl.targets.saved import title_of
 from npudsl.targets.target import LABELS, Figure, Measured, Peak, Target, TypePair
 
 SCHEMA = 1
@@ -50,7 +51,11 @@ FLOAT_SCHEME = "none"
 
 def read_target(text: str, sources: Mapping[str, str]) -> Target:
     """One file of chip data; raises ``ValueError`` naming the first key, label or source that is not known."""
-    record = read_yaml(text)
+    return target_from(read_yaml(text), title_of(text), sources)
+
+
+def target_from(record: Any, title: str, sources: Mapping[str, str]) -> Target:
+    """A chip from the record of its file; raises ``ValueError`` like ``read_target``."""
     _only(record, (*PLAIN_KEYS, *FIGURE_KEYS, "types", "hardware", "peak", "measured"), "file")
     _only(record["hardware"], HARDWARE_KEYS, "hardware")
     if record["schema"] != SCHEMA:
@@ -67,7 +72,7 @@ def read_target(text: str, sources: Mapping[str, str]) -> Target:
         _one_of(name, TYPES.words)
     return Target(
         id=record["id"],
-        title=text.splitlines()[0].removeprefix("# ").removesuffix("."),
+        title=title,
         vendor=record["vendor"],
         designer=record["designer"],
         socs=tuple(record["socs"]),

@@ -8,13 +8,15 @@ against it: npudsl refuses what a chip is known not to do, never what is merely 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from npudsl.language.frozen import frozen
 
 LABELS = ("documented", "reported", "measured", "derived", "inferred", "assumed")
 """How a figure is known, best first."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Figure:
     """One figure: its value, the key of its source in ``sources.yaml``, its label."""
 
@@ -23,7 +25,7 @@ class Figure:
     label: str
 
 
-@dataclass(frozen=True)
+@frozen
 class TypePair:
     """A quantization scheme and the element type that the chip computes it in (words of the language)."""
 
@@ -36,7 +38,7 @@ class TypePair:
         return self.type if self.scheme == "none" else f"{self.scheme} {self.type}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Peak:
     """Peak throughput in 10**12 operations per second for one element type; ``part`` when only some chips have it."""
 
@@ -47,7 +49,7 @@ class Peak:
     part: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Measured:
     """A published measurement: frames per second of a well-known model."""
 
@@ -58,7 +60,7 @@ class Measured:
     label: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Target:
     """One chip family. ``types`` and ``hybrid_types`` use the words of the language; None: unpublished.
 

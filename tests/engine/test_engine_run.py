@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from toy_chain import chain_step  # noqa: E402
-from toy_steps import RAN, squares_step  # noqa: E402
+from toy_chain import chain_step
+from toy_engine import HOST, Collect, Toy
+from toy_steps import RAN, squares_step
 
-from npudsl.diagnostics import NpuError  # noqa: E402
-from npudsl.engine.decide import Decider  # noqa: E402
-from npudsl.engine.events import Event, SilentReporter  # noqa: E402
-from npudsl.engine.memory import Memory, load_memory, save_memory  # noqa: E402
-from npudsl.engine.predict import forecast  # noqa: E402
-from npudsl.engine.run import Engine  # noqa: E402
-from npudsl.plan.action import Host  # noqa: E402
-from npudsl.store.cache import Cache  # noqa: E402
-
-HOST = Host("test", {})
-
-
-class Build:
-    """A cache and a memory; ``run`` builds and says what really ran."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.memory = Memory()
-
-    def run(self, steps, *, jobs: int = 2, forced=()):
-        RAN.clear()
-        cache = Cache(self.folder)
-        try:
-            results, self.memory = Engine(cache, HOST, jobs=jobs, reporter=SilentReporter(), forced=forced).build(
-                steps, self.memory
-            )
-            values = {
-                id_: {name: cache.content.read_json(blob) for name, blob in result.tree.items()}
-                for id_, result in results.items()
-            }
-        finally:
-            cache.close()
-        return values, dict(RAN)
-
-    def forecast(self, steps):
-        cache = Cache(self.folder)
-        try:
-            return {item.id: item for item in forecast(steps, cache, Decider(cache, HOST), self.memory)}
-        finally:
-            cache.close()
+from npudsl.diagnostics import NpuError
+from npudsl.engine.memory import Memory, load_memory, save_memory
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Build:
-    return Build(tmp_path / "cache")
+def build(tmp_path: Path) -> Toy:
+    return Toy(tmp_path / "cache")
 
 
 def plan(numbers, factor=2):
@@ -189,17 +154,110 @@ def test_memory_survives_a_round_trip_and_a_damaged_file_is_empty(build, tmp_pat
 
 
 def test_events_count_parts(build):
-    events: list[Event] = []
-
-    class Collect:
-        def event(self, event: Event) -> None:
-            events.append(event)
-
-    cache = Cache(build.folder)
-    Engine(cache, HOST, jobs=1, reporter=Collect()).build(plan([1, 2]), Memory())
-    cache.close()
-    finished = [event for event in events if event.kind == "step-finished"]
+    said = Collect()
+    build.run(plan([1, 2]), jobs=1, reporter=said)
+    finished = [event for event in said.events if event.kind == "step-finished"]
     assert [(event.step, event.ran, event.total) for event in finished] == [
         ("squares:squares", 2, 2),
         ("chain:chain", 2, 2),
     ]
+    assert [(event.steps_done, event.steps_total) for event in finished] == [(1, 2), (2, 2)]
+
+
+def test_the_time_left_is_known_from_the_last_build(build):
+    first = Collect()
+    build.run(plan([1, 2, 3]), reporter=first)
+    assert first.events[-2].left_seconds is None or first.events[-2].left_seconds >= 0
+    steps = {
+        id_: replace(step, parts=tuple(replace(part, seconds=10.0) for part in step.parts))
+        for id_, step in build.memory.steps.items()
+    }
+    build.memory = Memory(steps)
+    said = Collect()
+    build.run(plan([1, 2, 7]), jobs=1, reporter=said)
+    left = [event.left_seconds for event in said.events if event.kind == "part-finished" and event.status == "ran"]
+    assert left == [20.0, 10.0, 0.0]
+    assert said.events[-1].left_seconds == 0.0
+
+
+def test_reasons_name_what_changed(build):
+    build.run(plan([1, 2]))
+    outcome = build.outcome(plan([1, 2], factor=3))
+    assert outcome.results["chain:chain"].reasons == {"scale": "factor: 2 -> 3"}
+    assert outcome.results["squares:squares"].reasons == {}
+    outcome = build.outcome(plan([1, 2, 4], factor=3))
+    assert outcome.results["squares:squares"].reasons == {"square-4": "new part"}
+    (blob,) = outcome.results["chain:chain"].tree.values()
+    path = build.folder / "cas" / blob.digest[:2] / blob.digest
+    path.unlink()
+    reasons = build.outcome(plan([1, 2, 4], factor=3)).results["chain:chain"].reasons
+    assert reasons["scale"] == "value is missing in the cache"
+    shutil.rmtree(build.folder)
+    reasons = build.outcome(plan([1, 2, 4], factor=3)).results["chain:chain"].reasons
+    assert reasons == {"copy": "its result is no longer in the cache", "scale": "its result is no longer in the cache"}
+    outcome = build.outcome(plan([1, 2, 4], factor=3), forced=["squares:squares"])
+    assert set(outcome.results["squares:squares"].reasons.values()) == {"forced"}
+
+
+def test_keep_going_finishes_what_does_not_need_the_failed_step(build):
+    steps = [*plan([1, -2, 3, -4]), squares_step([5], "other"), chain_step("squares:other", name="late")]
+    outcome = build.outcome(steps, keep_going=True)
+    assert set(outcome.results) == {"squares:other", "chain:late"}
+    assert RAN["square 3"] == 1
+    with pytest.raises(NpuError) as failure:
+        outcome.raise_errors()
+    assert [item.message for item in failure.value.diagnostics] == ["-2 is negative", "-4 is negative"]
+
+
+def test_without_keep_going_nothing_new_starts_after_a_failure(build):
+    steps = [*plan([-1]), squares_step(list(range(100)), "other")]
+    outcome = build.outcome(steps, jobs=1)
+    assert [error.diagnostics[0].message for error in outcome.errors] == ["-1 is negative"]
+    assert sum(RAN.values()) <= 2
+
+
+def test_cached_only_names_the_first_miss_and_runs_nothing(build):
+    build.run(plan([1, 2]))
+    assert build.outcome(plan([1, 2]), cached_only=True).errors == ()
+    outcome = build.outcome(plan([1, 2, 3]), cached_only=True)
+    assert RAN == {}
+    (error,) = outcome.errors
+    assert [(item.code, item.message) for item in error.diagnostics] == [
+        ("E0803", "the result of squares:squares square-3 is not in the cache: new part")
+    ]
+
+
+def test_another_salt_disowns_everything(build):
+    build.run(plan([1, 2]))
+    build.host = replace(HOST, salt="another")
+    _, ran = build.run(plan([1, 2]))
+    assert len(ran) == 6
+    build.host = HOST
+    assert build.run(plan([1, 2]))[1] == {}
+
+
+def test_a_plan_may_be_deep(build):
+    steps = [squares_step([1])]
+    for number in range(1500):
+        steps.append(chain_step(steps[-1].id, name=f"step-{number}", factor=1))
+    assert build.run(steps)[0]["chain:step-1499"] == {"value": 1}
+
+
+def test_a_blob_that_vanishes_while_the_build_runs_is_made_again(build, monkeypatch):
+    build.run(plan([1, 2]))
+    from npudsl.store.cache import Cache as Store
+
+    lookup = Store.lookup
+    removed = []
+
+    def lookup_and_lose(self, key):
+        result, why = lookup(self, key)
+        if result is not None and "sum" in result.tree and not removed:
+            removed.append(self.content.path(result.tree["sum"].digest))
+            removed[0].unlink()
+        return result, why
+
+    monkeypatch.setattr(Store, "lookup", lookup_and_lose)
+    values, ran = build.run(plan([1, 2], factor=5))
+    assert values["chain:chain"] == {"value": 25}
+    assert ran["join"] == 1

@@ -7,12 +7,12 @@ from toy_steps import CHAIN, count
 from npudsl.plan.step import Part, PartOutput, Step
 
 
-def chain_step(source: str, factor: int = 2) -> Step:
-    return Step(CHAIN, "chain", {"factor": factor}, {"sum": source})
+def chain_step(source: str, factor: int = 2, name: str = "chain") -> Step:
+    return Step(CHAIN, name, {"factor": factor}, {"sum": source})
 
 
 def expand(record, inputs, reader, previous, context):
-    first = Part("copy", {"what": "copy"}, {"sum": inputs["sum"]["sum"]})
+    first = Part("copy", {"what": "copy"}, {"sum": next(iter(inputs["sum"].values()))})
     second = Part("scale", {"what": "scale", "factor": record["factor"]}, {"value": PartOutput("copy", "value")})
     return [first, second]
 

@@ -136,9 +136,10 @@ def test_products_are_counted(node: str, shape: str, weight: tuple[int, ...], ma
 
 
 def test_products_of_a_recurrent_layer_are_counted_per_step() -> None:
-    body = "net (float[5,1,6] x) => (float[5,1,1,3] y) { y = LSTM<hidden_size=3>(x, w, r) }"
-    _, (group,) = groups_of(body, w=weights(1, 12, 6), r=weights(1, 12, 3))
-    assert group.macs == 5 * (12 * 6 + 12 * 3)
+    body = "net (float[5,1,6] x, float[1,1,3] h) => (float[5,1,1,3] y) { y = LSTM<hidden_size=3>(x, w, r, , , h) }"
+    _, groups = groups_of(body, w=weights(1, 12, 6), r=weights(1, 12, 3))
+    assert sum(group.macs for group in groups) == 5 * (12 * 6 + 12 * 3)
+    assert {group.part_of for group in groups} == {"LSTM"}
 
 
 def test_a_layer_is_known_by_every_name_it_ever_had() -> None:

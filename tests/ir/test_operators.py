@@ -31,8 +31,12 @@ def test_what_the_table_calls_passthrough_keeps_its_quantization() -> None:
 
 
 def test_advice_names_the_layer_and_every_way_out() -> None:
-    assert advice("att", "LSTM")[0] == "LSTM is not an operator that can run here, in integers or in float"
+    assert advice("nms", "NonMaxSuppression")[0] == (
+        "NonMaxSuppression is not an operator that can run here, in integers or in float"
+    )
     helps = advice("scale", "PRelu")
     assert "one slope" in helps[0]
     assert 'layer "scale" skip' in helps[1]
-    assert operator_support("LSTM") is None
+    assert advice("norm", "LayerNormalization")[0] == 'keep it in float: layer "norm" skip'
+    assert not any("skip" in line for line in advice("lstm", "LSTM"))
+    assert operator_support("NonMaxSuppression") is None

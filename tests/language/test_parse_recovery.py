@@ -136,3 +136,27 @@ def test_any_damage_gives_diagnostics_in_source_order_and_never_an_exception(dam
     starts = [problem.labels[0].span.start for problem in parsed(text).problems]
     assert starts == sorted(starts)
     assert len(starts) <= MOST_ERRORS
+
+
+MISTAKES = {
+    120: ('  layer "block_118/conv" type=', "E0105", "`type=` needs a value"),
+    333: ('  layer "block_331/conv" type=i16, min=0', "E0105", "no comma between the parts of a rule"),
+    555: ('  layer "block_553/conv" algorithm=kl(bins=2048', "E0103", '"(" is never closed'),
+    777: ('  layer "block_775/conv type=i16', "E0104", "the string that starts here has no closing quote on this line"),
+    901: ("  = 20", "E0105", "the key before `=` is missing"),
+}
+
+
+def test_five_different_mistakes_in_a_thousand_lines_are_exactly_five_errors_and_soon():
+    lines = ["npu 1", "quantize a {"]
+    lines += [f'  layer "block_{index}/conv" type=i16 because "cosine 0.9{index}"' for index in range(1000)]
+    lines.append("}")
+    for number, (line, _, _) in MISTAKES.items():
+        lines[number - 1] = line
+    before = time.process_time()
+    found = parsed("\n".join(lines) + "\n").problems
+    seconds = time.process_time() - before
+    assert [(problem.labels[0].span.line, problem.code, problem.message) for problem in found] == [
+        (number, code, message) for number, (_, code, message) in MISTAKES.items()
+    ]
+    assert seconds < 3.0

@@ -110,6 +110,11 @@ CASES = {
     "DepthToSpace CRD": ("DepthToSpace", [IMAGE], {"blocksize": 2, "mode": "CRD"}),
     "SpaceToDepth": ("SpaceToDepth", [IMAGE[:, :, :8]], {"blocksize": 2}),
     "Identity": ("Identity", [IMAGE], {}),
+    "Expand": ("Expand", [normal(3, 1), ints(2, 1, 4)], {}),
+    "Tile": ("Tile", [normal(2, 3), ints(3, 2)], {}),
+    "InstanceNormalization": ("InstanceNormalization", [IMAGE, normal(4), normal(4)], {"epsilon": 1e-3}),
+    "LayerNormalization": ("LayerNormalization", [IMAGE, normal(9, 8), normal(9, 8)], {"axis": 2}),
+    "LayerNormalization without bias": ("LayerNormalization", [IMAGE, normal(8)], {}),
 }
 
 
@@ -132,8 +137,18 @@ def test_split_gives_several_outputs():
     assert [part.shape[2] for part in parts] == [5, 4]
 
 
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+@pytest.mark.parametrize("attributes", [{}, {"axis": -1, "keepdims": 0}, {"axis": 1, "select_last_index": 1}], ids=str)
+def test_positions_are_those_of_onnxruntime(op, attributes):
+    values = np.rint(IMAGE * 2)
+    (expected,) = run_node(op, [("x", values, False)], attributes)
+    (found,) = FLOAT_OPS[op]([values], attributes)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, expected)
+
+
 def test_every_operator_is_compared():
-    compared = {op for op, _, _ in CASES.values()} | {"Split", "Resize"}
+    compared = {op for op, _, _ in CASES.values()} | {"Split", "Resize", "ArgMax", "ArgMin"}
     assert set(FLOAT_OPS) - compared == {"Dropout", "Gelu", "Silu", "Swish"}
     assert not is_float_op("NonMaxSuppression")
 

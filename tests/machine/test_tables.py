@@ -69,13 +69,15 @@ def test_results_without_end_saturate_and_zero_stands_for_what_is_below_it():
     assert logarithm[128] == -128
     assert logarithm[0] == -128
     assert table_for("Sqrt", {}, source, target)[0] == 0
+    assert table_for("Pow", {"exponent": 0.5}, source, target)[0] == 0
+    assert table_for("Pow", {"exponent": 2.0}, source, target)[118] == 10
     assert table_for("Exp", {}, tensor("x", (1,), "i16", 1.0, 0), target)[-1] == 127
 
 
 def test_a_result_that_is_no_number_is_refused():
     source, target = tensor("x", (1,), "i8", 0.1, 0), tensor("y", (1,), "i8", 0.1, 0)
     with pytest.raises(ValueError, match="Pow of code -128 of x is not a number"):
-        table_for("Pow", {"exponent": 0.5}, source, target)
+        table_for("Pow", {"exponent": float("nan")}, source, target)
 
 
 def test_a_fused_activation_clamps_the_table():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from npudsl.api.committed import table_path
 from npudsl.api.project import Project
-from npudsl.api.rule_text import rule_text, value_text
+from npudsl.api.rule_text import rule_text, setting_text
 from npudsl.artifacts.quant_table import QuantTable, TableLine, read_table, render_line
 from npudsl.diagnostics import UserError
 from npudsl.language.chain import ChainLink, reaching_rules, setting_chains
@@ -125,22 +125,27 @@ class VariantReader:
         """Whether the constant becomes codes (a constant operand may become part of a table instead)."""
         return name in self._resolution.weights
 
+    def has_tensor(self, name: str) -> bool:
+        """Whether it is an activation of the model (and no converter's)."""
+        return name in self._resolution.tensors
+
     def _layers(self, name: str) -> list[str]:
         return self._layers_of.get(name, [])
 
     def _tensor(self, name: str) -> TensorView:
         is_weight = name in self._resolution.weights
-        chains = setting_chains(
-            self._variant, self._resolution.matches, name, self._layers(name), is_weight=is_weight
-        )
-        settings = {key: tuple(self._link(link) for link in chain) for key, chain in chains.items()}
+        chains = setting_chains(self._variant, self._resolution.matches, name, self._layers(name), is_weight=is_weight)
+        settings = {
+            key: tuple(self._link(key, link) for link in chain if link.value is not None)
+            for key, chain in chains.items()
+        }
         resolved = (self._resolution.weights if is_weight else self._resolution.tensors)[name]
         kind = "wgt" if is_weight else "act"
         line, number = self._line(kind, name)
         return TensorView(
             kind,
             name,
-            {key: links for key, links in settings.items() if links[-1].value != "none"},
+            {key: links for key, links in settings.items() if links},
             _effective(resolved),
             tuple(self._notes(name, is_weight, resolved, line)),
             line,
@@ -148,9 +153,9 @@ class VariantReader:
             self._converters(name) if not is_weight else (),
         )
 
-    def _link(self, link: ChainLink) -> Link:
+    def _link(self, key: str, link: ChainLink) -> Link:
         by = f"quantize {self._variant.name}" if link.rule is None else rule_text(link.rule)
-        return Link(value_text(link.value), place_of(self._program, link.subject), by)
+        return Link(setting_text(key, link.value), place_of(self._program, link.subject), by)
 
     def _rule_place(self, rule: Rule) -> str:
         return place_of(self._program, f"quantize[{self._variant.name}].rules[{rule.index}]")
@@ -167,7 +172,9 @@ class VariantReader:
                 notes.append(f"{maker.op} hands on values: its range is that of {owner}")
             elif maker is not None and maker.op in FIXED_OUTPUT_OPS and resolved.values["type"] != "f32":
                 notes.append(f"{maker.op} itself gives the range: its values are 0 .. 1")
-        if line is not None and not notes:
+        if line is not None and line.decided_by == "auto":
+            notes.append(f"`hybrid = auto` chose {line.type} in the build of the committed table")
+        elif line is not None and not notes:
             type_name = str(resolved.values["type"])
             scheme = "none" if type_name == "f32" else SCHEMES[str(resolved.values["scheme"])]
             if line.type != type_name or (scheme != "perchannel" and line.scheme not in (scheme, "perchannel")):
@@ -201,12 +208,12 @@ def line_record(line: TableLine) -> dict[str, Json]:
 
 def _effective(resolved: TensorSettings) -> dict[str, str]:
     values = resolved.values
-    shown = {key: value_text(values[key]) for key in ("type", "scheme", "algorithm") if values[key] is not None}
+    shown = {key: setting_text(key, values[key]) for key in ("type", "scheme", "algorithm") if values[key] is not None}
     if values["type"] == "f32":
         shown = {"type": "f32"}
     for key in ("min", "max"):
         if values[key] is not None:
-            shown[key] = value_text(values[key])
+            shown[key] = setting_text(key, values[key])
     return {**shown, "by": resolved.decided_by}
 
 

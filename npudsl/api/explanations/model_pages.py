@@ -10,7 +10,7 @@ from npudsl.api.explanations.page import Page, columns
 from npudsl.api.project import Project
 from npudsl.artifacts.comparison_text import macs_text
 from npudsl.artifacts.quant_table import render_line
-from npudsl.artifacts.text_fields import number_text
+from npudsl.artifacts.text_fields import number_text, string_text
 from npudsl.ir.fusion import groups_by_name
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ class ModelPages:
             for group in structure.groups
             for name in (*group.weights, *group.operands)
         }
-        self._readers = [
-            VariantReader(project, structure, variant) for variant in project.program.variants.values()
-        ]
+        self._readers = [VariantReader(project, structure, variant) for variant in project.program.variants.values()]
 
     @property
     def layer_names(self) -> list[str]:
@@ -121,7 +119,7 @@ def _variant(view: VariantView) -> list[str]:
         lines.append("  rules that reach it, in the order of application")
         rows = [(rule.text, rule.place) for rule in view.rules]
         for row, rule in zip(columns(rows, "    "), view.rules, strict=True):
-            lines += [row, *([f'      because "{rule.because}"'] if rule.because else [])]
+            lines += [row, *([f"      because {string_text(rule.because)}"] if rule.because else [])]
     else:
         lines.append("  no rule reaches it: the settings of the variant hold")
     lines += [f"  problem {problem}" for problem in view.problems]

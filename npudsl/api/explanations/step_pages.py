@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from npudsl.api.build import planned
 from npudsl.api.explanations.page import Page, columns
 from npudsl.api.plan import plan_program
+from npudsl.api.planned import plan_of
 from npudsl.api.project import Project
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KINDS = {
     "import": "reads the model, fixes its inputs, cuts, simplifies and groups it into layers",
     "calibrate": "runs the float model over a dataset and counts what every tensor holds",
+    "draft": "chooses ranges and codes before the variant is corrected or its layers are chosen",
+    "rank": "orders the layers of a variant by how much a wider type would help",
     "quantize": "chooses ranges and codes of one variant and makes its integer program and its table",
     "simulate": "runs a variant over a dataset, the integer ones bit by bit as the chip computes",
     "compare": "sets two simulations side by side and judges the requirements",
@@ -33,7 +35,7 @@ class StepPages:
     def __init__(self, project: Project, roots: Mapping[str, str]) -> None:
         self._project = project
         self._roots = roots
-        pipeline, _ = planned(project)
+        pipeline = plan_of(project).pipeline
         self._steps: dict[str, Step] = {step.id: step for step in pipeline.steps}
 
     @property
@@ -46,9 +48,7 @@ class StepPages:
         step = self._steps.get(id_)
         if step is None:
             return None
-        forecast = next(
-            item for item in plan_program(self._project.path, roots=self._roots).steps if item.id == id_
-        )
+        forecast = next(item for item in plan_program(self._project.path, roots=self._roots).steps if item.id == id_)
         needed_by = [other.id for other in self._steps.values() if id_ in other.inputs.values()]
         rows = [
             ("needs", ", ".join(step.inputs.values()) or "no other step"),

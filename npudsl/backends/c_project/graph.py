@@ -16,6 +16,7 @@ from npudsl.backends.c_project.elementwise_code import (
     table_code,
 )
 from npudsl.backends.c_project.layer_code import LayerCode, LayerView, check_rank
+from npudsl.backends.c_project.lines_code import arg_code, log_softmax_code
 from npudsl.backends.c_project.memory import Lifetime, MemoryPlan, plan_memory
 from npudsl.backends.c_project.movement_code import (
     depth_to_space_code,
@@ -24,21 +25,30 @@ from npudsl.backends.c_project.movement_code import (
     pad_code,
     slice_code,
     space_to_depth_code,
+    tile_code,
     transpose_code,
 )
 from npudsl.backends.c_project.names import FileNames, Identifiers
-from npudsl.backends.c_project.products_code import conv_code, linear_code, matmul_code
+from npudsl.backends.c_project.pairs_code import (
+    div_code,
+    maximum_code,
+    minimum_code,
+    prelu_code,
+    rounded_add_code,
+)
+from npudsl.backends.c_project.products_code import conv_code, conv_transpose_code, linear_code, matmul_code
 from npudsl.backends.c_project.weights import LARGEST_PAYLOAD, ConstantPool
 from npudsl.backends.c_project.windows_code import (
     average_pool_code,
-    global_average_pool_code,
     max_pool_code,
     reduce_max_code,
+    reduce_min_code,
+    reduce_sum_code,
     resize_linear_code,
     resize_nearest_code,
 )
 from npudsl.diagnostics import Problem
-from npudsl.machine.lowering import output_bounds
+from npudsl.machine.lowering import output_bounds, tensors_as_read
 
 FLOAT_OPERATIONS = frozenset({"quantize", "dequantize", "float"})
 """There is no floating point in the exported kernels."""
@@ -48,26 +58,39 @@ ALIASES = frozenset({"reshape", "identity"})
 
 EMITTERS: Mapping[str, Callable[[LayerView], LayerCode]] = {
     "add": add_code,
+    "arg_max": arg_code,
+    "arg_min": arg_code,
     "average_pool": average_pool_code,
     "concat": concat_code,
     "conv": conv_code,
+    "conv_transpose": conv_transpose_code,
     "depth_to_space": depth_to_space_code,
+    "div": div_code,
     "gather": gather_code,
-    "global_average_pool": global_average_pool_code,
+    "global_average_pool": reduce_sum_code,
     "linear": linear_code,
+    "log_softmax": log_softmax_code,
     "matmul": matmul_code,
     "max_pool": max_pool_code,
+    "maximum": maximum_code,
+    "minimum": minimum_code,
     "mul": mul_code,
     "pad": pad_code,
+    "prelu": prelu_code,
     "reduce_max": reduce_max_code,
+    "reduce_min": reduce_min_code,
+    "reduce_sum": reduce_sum_code,
     "rescale": rescale_code,
     "resize_linear": resize_linear_code,
     "resize_nearest": resize_nearest_code,
+    "rounded_add": rounded_add_code,
+    "rounded_sub": rounded_add_code,
     "slice": slice_code,
     "softmax": softmax_code,
     "space_to_depth": space_to_depth_code,
     "sub": add_code,
     "table": table_code,
+    "tile": tile_code,
     "transpose": transpose_code,
 }
 
@@ -130,7 +153,7 @@ def build_project(request: ExportRequest, identifier: str, embedded: bool) -> Pr
         view = LayerView(
             layer=layer,
             symbol=symbol,
-            inputs=tuple(model.tensors[name] for name in layer.inputs),
+            inputs=tensors_as_read(layer, model.tensors),
             output=model.tensors[layer.outputs[0]],
             tensor_symbols=symbols,
             pool=pool,

@@ -53,6 +53,7 @@ class LayerView:
     layer: IntegerLayer
     symbol: str
     inputs: tuple[TensorQuantization, ...]
+    """As the layer reads them."""
     output: TensorQuantization
     tensor_symbols: Mapping[str, str]
     pool: ConstantPool

@@ -7,7 +7,8 @@ from npudsl.backends.c_project.options import Options
 from npudsl.runtime_c import KERNEL_FILES
 
 TEMPLATE = r"""# Builds and checks @model@.
-# Variables: CC, CFLAGS, LDFLAGS, build_type=release|debug, SANITIZE=address,undefined
+# Variables: CC, CFLAGS, LDFLAGS, build_type=release|debug, SANITIZE=address,undefined, RUN (what runs the program, as
+# an emulator for another machine: make check CC=mips-linux-gnu-gcc LDFLAGS=-static RUN=qemu-mips)
 CC ?= cc
 build_type ?= @build_type@
 
@@ -46,7 +47,7 @@ build/flags: FORCE
 
 # Runs the known answer and compares every layer and the outputs byte for byte.
 check: @model@
-	./@model@ @check_arguments@ --check golden
+	$(RUN) ./@model@ @check_arguments@ --check golden
 
 clean:
 	rm -rf build @model@

@@ -85,6 +85,15 @@ def pad_code(view: LayerView) -> LayerCode:
     )
 
 
+def tile_code(view: LayerView) -> LayerCode:
+    """Every axis becomes two: the repetition, along which the input does not move, and the axis itself."""
+    repeats = [int(count) for count in view.attribute("repeats")]
+    shape = (*(1,) * (len(repeats) - len(view.input.shape)), *view.input.shape)
+    split = [extent for pair in zip(repeats, shape, strict=True) for extent in pair]
+    walks = [step for stride in contiguous_strides(shape) for step in (0, stride)]
+    return _copy(view, split, walks, 0, contiguous_strides(split), 0)
+
+
 def gather_code(view: LayerView) -> LayerCode:
     shape = view.input.shape
     axis = int(view.attribute("axis")) % len(shape)

@@ -1,4 +1,4 @@
-"""C of ``conv``, ``linear`` and ``matmul``."""
+"""C of ``conv``, ``conv_transpose``, ``linear`` and ``matmul``."""
 
 from __future__ import annotations
 
@@ -79,6 +79,50 @@ def conv_code(view: LayerView) -> LayerCode:
     return _weighted(view, "npu_conv", fields, stored, bias, scratch)
 
 
+def conv_transpose_code(view: LayerView) -> LayerCode:
+    """Weights go from (O, I, kh, kw) to one block a phase: the taps that reach the same output positions."""
+    weight = view.array("weight")
+    bias = _bias(view)
+    batch, channels, height, width = image_size(view, view.input)
+    _, outputs, output_height, output_width = image_size(view, view.output)
+    _, group_inputs, kernel_height, kernel_width = weight.shape
+    strides, dilations, pads = (view.attribute(name) for name in ("strides", "dilations", "pads"))
+    rows = _phases(kernel_height, strides[0], dilations[0])
+    columns = _phases(kernel_width, strides[1], dilations[1])
+    inner = max(map(len, rows)) * max(map(len, columns)) * group_inputs
+    tile = tile_for(inner, -(-output_width // strides[1]))
+    fields = {
+        **_operands(view, weight, bias),
+        "batch": batch,
+        "group": int(view.attribute("group")),
+        "input_channels": channels,
+        "input_height": height,
+        "input_width": width,
+        "output_channels": outputs,
+        "output_height": output_height,
+        "output_width": output_width,
+        "kernel_height": kernel_height,
+        "kernel_width": kernel_width,
+        "stride_height": strides[0],
+        "stride_width": strides[1],
+        "pad_top": pads[0],
+        "pad_left": pads[1],
+        "dilation_height": dilations[0],
+        "dilation_width": dilations[1],
+        "tile": tile,
+    }
+    by_tap = weight.transpose(0, 2, 3, 1)
+    blocks = [by_tap[:, down][:, :, along].reshape(-1) for down in rows for along in columns]
+    scratch = tile * inner * (4 if _is_wide(view, weight, bias) else 2)
+    stored = np.concatenate(blocks)
+    return _weighted(view, "npu_conv_transpose", fields, stored, bias, scratch, struct="npu_conv")
+
+
+def _phases(kernel: int, stride: int, dilation: int) -> list[list[int]]:
+    """Per remainder of (output position + padding) by the stride: the kernel taps that reach such positions."""
+    return [[tap for tap in range(kernel) if tap * dilation % stride == phase] for phase in range(stride)]
+
+
 def linear_code(view: LayerView) -> LayerCode:
     """Rows of the input times the stored weight."""
     weight = view.array("weight")
@@ -148,7 +192,13 @@ def _operands(view: LayerView, weight: Array, bias: Array | None) -> dict[str, o
 
 
 def _weighted(
-    view: LayerView, function: str, fields: dict[str, object], weight: Array, bias: Array | None, scratch: int
+    view: LayerView,
+    function: str,
+    fields: dict[str, object],
+    weight: Array,
+    bias: Array | None,
+    scratch: int,
+    struct: str | None = None,
 ) -> LayerCode:
     places = [
         view.input_place(0),
@@ -159,7 +209,7 @@ def _weighted(
         view.scratch,
     ]
     return LayerCode(
-        (definition(f"{function}_layer", view.descriptor, fields),),
+        (definition(f"{struct or function}_layer", view.descriptor, fields),),
         (f"{function}(&{view.descriptor}, {', '.join(places)});",),
         scratch,
     )

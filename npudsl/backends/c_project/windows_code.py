@@ -70,8 +70,13 @@ def _pool_fields(view: LayerView) -> Fields:
     }
 
 
-def global_average_pool_code(view: LayerView) -> LayerCode:
+def reduce_sum_code(view: LayerView) -> LayerCode:
+    """``reduce_sum``, and ``global_average_pool``: the divisor is in the requantization."""
     return _reduce_code(view, "npu_reduce_sum", {"requantize": requantize_fields(view.requantize)})
+
+
+def reduce_min_code(view: LayerView) -> LayerCode:
+    return _reduce_code(view, "npu_reduce_min", {})
 
 
 def reduce_max_code(view: LayerView) -> LayerCode:

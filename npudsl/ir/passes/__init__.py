@@ -16,7 +16,10 @@ alias map what became of every name. The canonical form they lead to:
   in front;
 - a BatchNormalization that cannot be folded is a depthwise 1x1 Conv (rank 3 and 4: one rounding in integer
   arithmetic, and NPUs have it) or Mul and Add (other ranks);
-- Softmax works on its tensor as it is, without being flattened and unflattened around it.
+- Softmax works on its tensor as it is, without being flattened and unflattened around it;
+- Add, Max and Min have two inputs (Sum and Mean are written with Add); a Max or Min with one number is a Clip; norms
+  (ReduceL1, ReduceL2, ReduceSumSquare) are a ReduceSum with functions around it; a constant matrix stands on the right;
+- LSTM, GRU and RNN are written out step by step, as far as ``recurrent.py`` can.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from npudsl.ir.passes.explicit_padding import explicit_padding
 from npudsl.ir.passes.fold_affine import fold_affine
 from npudsl.ir.passes.fold_constants import fold_constants
 from npudsl.ir.passes.fold_padding import fold_padding
+from npudsl.ir.passes.plain_arithmetic import plain_arithmetic
 from npudsl.ir.passes.plain_softmax import plain_softmax
+from npudsl.ir.passes.recurrent import write_out_recurrent
 from npudsl.ir.passes.remove_identities import remove_identities
 from npudsl.ir.passes.replace_batch_norm import replace_batch_norm
 
@@ -37,6 +42,8 @@ PASSES = (
     explicit_padding,
     fold_padding,
     plain_softmax,
+    plain_arithmetic,
+    write_out_recurrent,
     canonical_gemm,
     fold_affine,
     replace_batch_norm,

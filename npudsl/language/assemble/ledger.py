@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npudsl.diagnostics import Diagnostic, Label, Span
+from npudsl.diagnostics import Diagnostic, Fix, Label, Span
 from npudsl.language.bodies import Body
 
 
@@ -33,8 +33,10 @@ class Ledger:
         *helps: str,
         others: tuple[Label, ...] = (),
         notes: tuple[str, ...] = (),
+        fixes: tuple[Fix, ...] = (),
     ) -> None:
-        self.problems.append(Diagnostic(code, message, labels=(Label(span), *others), helps=helps, notes=notes))
+        labels = (Label(span), *others)
+        self.problems.append(Diagnostic(code, message, labels=labels, helps=helps, notes=notes, fixes=fixes))
 
     def warning(
         self,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from npudsl.diagnostics import Diagnostic, Label, Source, Span
+from npudsl.diagnostics import Diagnostic, Fix, Label, Source, Span
 from npudsl.language.assemble import data, judge, network, quantize, target
 from npudsl.language.assemble.ledger import Ledger
 from npudsl.language.bodies import Body
 from npudsl.language.files import LANGUAGE_VERSION, ProgramFile
-from npudsl.language.names import did_you_mean
+from npudsl.language.names import did_you_mean, near
 from npudsl.language.program import Compare, Dataset, Model, Program, Simulate
 from npudsl.language.references import FLOAT
 from npudsl.language.schema.types import Use
+from npudsl.language.strings import string_literal
 
 
 def in_source_order(problems: Iterable[Diagnostic], sources: Sequence[Source]) -> list[Diagnostic]:
@@ -131,5 +132,7 @@ class Assembly:
             for feed in dataset.feeds:
                 if feed.input is not None and feed.input not in inputs:
                     span = self.ledger.origins[f"dataset[{dataset.name}].feed[{feed.input}]"]
+                    message = f'"{feed.input}" is not an input of this file'
+                    fixes = tuple(Fix(span, string_literal(name), f"write {name}") for name in near(feed.input, inputs))
                     helps = did_you_mean(feed.input, inputs)
-                    self.ledger.error("E0213", f'"{feed.input}" is not an input of this file', span, *helps)
+                    self.ledger.error("E0213", message, span, *helps, fixes=fixes)

@@ -15,6 +15,8 @@ from npudsl.language.values import Pattern, Text
 
 DEFAULT_SCHEME = "asymmetric_affine"
 DEFAULT_ALGORITHM = Call("minmax")
+MOST_PAIRS = 100
+"""More contradictions than this are not looked for in one variant: fewer are shown."""
 
 
 def variant(body: Body, ledger: Ledger) -> Quantize:
@@ -174,11 +176,17 @@ def _check_ranges(sets: Mapping[str, object], spans: Mapping[str, Span], ledger:
 
 def _check_pairs(lines: list[RuleLine], rules: tuple[Rule, ...], ledger: Ledger) -> None:
     """Rules of one block with the same selector text that set the same thing: one of them has no effect there."""
-    own = [(line, rule) for line, rule in zip(lines, rules, strict=True) if not line.inherited]
-    for position, (later_line, later) in enumerate(own):
-        for earlier_line, earlier in own[:position]:
-            if (earlier.kind, earlier.selector) == (later.kind, later.selector):
-                _check_pair(earlier_line, earlier, later_line, later, ledger)
+    before = len(ledger.problems)
+    same: dict[tuple[str, Selector], list[tuple[RuleLine, Rule]]] = {}
+    for later_line, later in zip(lines, rules, strict=True):
+        if later.inherited:
+            continue
+        group = same.setdefault((later.kind, later.selector), [])
+        for earlier_line, earlier in group:
+            _check_pair(earlier_line, earlier, later_line, later, ledger)
+        group.append((later_line, later))
+        if len(ledger.problems) - before > MOST_PAIRS:
+            return
 
 
 def _check_pair(earlier_line: RuleLine, earlier: Rule, later_line: RuleLine, later: Rule, ledger: Ledger) -> None:
@@ -196,11 +204,32 @@ def _check_pair(earlier_line: RuleLine, earlier: Rule, later_line: RuleLine, lat
         exact = later.selector.kind == "exact"
         target = f"the same {what}" if exact else f"the same {what}s"
         message = f"two rules of the same kind set `{shown}` on {target}"
-        diagnostic = Diagnostic("E0304", message, labels=labels, helps=("keep one of them",))
-        ledger.problems.append(diagnostic)
+        helps = ("keep one of them; `npu fix` removes the first",)
+        fixes = (_without(earlier_line, key),)
+        ledger.problems.append(Diagnostic("E0304", message, labels=labels, helps=helps, fixes=fixes))
     elif first and len(common) == len(first):
         others = (Label(later_line.line, "by this one", primary=False),)
-        ledger.error("E0303", "every value of this rule is set again", earlier_line.line, "leave it out", others=others)
+        message, fixes = "every value of this rule is set again", (_without_line(earlier_line),)
+        ledger.error("E0303", message, earlier_line.line, "leave it out", others=others, fixes=fixes)
+
+
+def _without(line: RuleLine, key: tuple[str, str]) -> Fix:
+    """The edit that takes one value out of a rule, with the whole line where it is the only one."""
+    place = _decider(line, key)
+    if len(line.entries) + ("skip" in line.flags) - ("matches" in line.entries) < 2:
+        return _without_line(line)
+    start = place.start
+    while start > 0 and place.source.text[start - 1] in " \t":
+        start -= 1
+    return Fix(Span(place.source, start, place.end), "", "remove the first")
+
+
+def _without_line(line: RuleLine) -> Fix:
+    """The edit that removes a rule with its lines; what stands around it on them goes with it (a comment)."""
+    text = line.line.source.text
+    start = text.rfind("\n", 0, line.line.start) + 1
+    end = text.find("\n", line.line.end)
+    return Fix(Span(line.line.source, start, len(text) if end < 0 else end + 1), "", "remove the line")
 
 
 def decisions(sets: Mapping[str, object]) -> dict[tuple[str, str], object]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from npudsl.diagnostics import Fix, Span
-from npudsl.language.frozen import NOTHING, frozen
-from npudsl.language.names import did_you_mean, listed, with_article
+from npudsl.language.frozen import frozen
+from npudsl.language.names import listed, meant, with_article
 from npudsl.language.program import Call, Size
 from npudsl.language.schema.types import Shape, Use, ValueType, Words, wrong_type
 from npudsl.language.values import Located, RawCall, Text, Word, refuse
@@ -40,8 +41,8 @@ class Calls:
 
     noun: str
     signatures: Mapping[str, Signature]
-    aliases: Mapping[str, str] = NOTHING
-    unavailable: Mapping[str, str] = NOTHING
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
     nothing: str = ""
 
     @property
@@ -90,8 +91,9 @@ def _bind(signature: Signature, call: RawCall, span: Span, use: Use) -> Call:
     known = {parameter.name: parameter for parameter in signature.parameters}
     for name, name_span, located in call.keywords:
         if name not in known:
-            helps = (*did_you_mean(name, known), _usage(signature))
-            raise refuse("E0202", f"`{name}` is not an argument of `{call.name}`", name_span, *helps)
+            helps, fixes = meant(name, known, name_span)
+            message = f"`{name}` is not an argument of `{call.name}`"
+            raise refuse("E0202", message, name_span, *helps, _usage(signature), fixes=fixes)
         if name in given:
             raise refuse("E0204", f"`{name}` is given twice", name_span)
         given[name] = known[name].type.convert(located, use.inside(name))
@@ -103,10 +105,16 @@ def _bind(signature: Signature, call: RawCall, span: Span, use: Use) -> Call:
     return Call(call.name, tuple((parameter.name, given[parameter.name]) for parameter in signature.parameters))
 
 
+def argument_default(parameter: Parameter) -> str:
+    """The default of an argument as it would be written."""
+    literal = getattr(parameter.type, "literal", str)
+    return str(literal(parameter.default))
+
+
 def _usage(signature: Signature) -> str:
     parts = []
     for parameter in signature.parameters:
         optional = not parameter.required and parameter.default is not None
         example = getattr(parameter.type, "example", parameter.name)
-        parts.append(f"{parameter.name}={parameter.default}" if optional else example)
+        parts.append(f"{parameter.name}={argument_default(parameter)}" if optional else example)
     return f"write `{signature.name}({', '.join(parts)})`" if parts else f"write `{signature.name}`"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 
-from npudsl.language.frozen import NOTHING, frozen
+from npudsl.language.frozen import frozen
 from npudsl.language.schema.types import ValueType
 
 
@@ -42,8 +43,8 @@ class RuleForm:
     name: str
     selectors: tuple[ValueType, ...]
     help: str
-    keys: Mapping[str, Key] = NOTHING
-    flags: Mapping[str, str] = NOTHING
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
     condition: bool = False
     because: bool = False
     unavailable: str = ""
@@ -58,11 +59,11 @@ class BlockForm:
     label: ValueType | None
     help: str
     keys: Mapping[str, Key]
-    rules: Mapping[str, RuleForm] = NOTHING
-    blocks: Mapping[str, BlockForm] = NOTHING
+    rules: Mapping[str, RuleForm] = field(default_factory=dict)
+    blocks: Mapping[str, BlockForm] = field(default_factory=dict)
     one_of: tuple[tuple[str, ...], ...] = ()
     """Groups of keys or rules of which at least one must stand in the block."""
-    aliases: Mapping[str, str] = NOTHING
+    aliases: Mapping[str, str] = field(default_factory=dict)
     """Words of vendor tools -> key (or the sentence to show, when it contains a space)."""
     unavailable: str = ""
     example: str = ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+from npudsl.language.frozen import frozen
 from npudsl.language.schema.calls import Calls, Parameter, Signature
 from npudsl.language.schema.forms import REQUIRED, BlockForm, Key, RuleForm, table
 from npudsl.language.schema.types import (
@@ -12,8 +15,12 @@ from npudsl.language.schema.types import (
     Percentage,
     Real,
     Selection,
+    Use,
     Words,
+    as_float,
+    wrong_type,
 )
+from npudsl.language.values import Located, Number, fraction_text, refuse
 
 TYPES = Words(
     "type",
@@ -171,6 +178,87 @@ PROFILES = Words(
     },
 )
 
+_BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+@frozen
+class Budget:
+    """How much may be widened: a number of layers, a share of the multiplications, or bytes of weights.
+
+    The program holds ``("layers", 6.0)``, ``("share", 0.1)`` or ``("bytes", 2097152.0)``.
+    """
+
+    example: str = "budget=6"
+
+    @property
+    def expected(self) -> str:
+        return "a number of layers, a percentage or a size"
+
+    def convert(self, located: Located, use: Use) -> object:
+        value = located.value
+        if not isinstance(value, Number):
+            raise wrong_type(located, use, self.expected, "for example 6 layers, 10% of the work, 2MiB of weights")
+        if value.value < 0:
+            raise refuse("E0212", f"`{use.key}` is at least 0", located.span)
+        if value.unit is None:
+            if value.value.denominator != 1:
+                raise refuse("E0212", f"`{use.key}` counts whole layers", located.span, "or write `10%` of the work")
+            return ("layers", float(value.value))
+        if value.unit == "%":
+            return ("share", as_float(value.value / 100, located, use))
+        if value.unit in _BYTES:
+            return ("bytes", as_float(value.value * _BYTES[value.unit], located, use))
+        raise refuse("E0212", f"`{use.key}` takes no `{value.unit}`", located.span, "for example 6, 10% or 2MiB")
+
+    def literal(self, value: tuple[str, float]) -> str:
+        """The value as it would be written."""
+        what, amount = value
+        exact = Fraction(repr(amount))
+        if what == "share":
+            return f"{fraction_text(exact * 100)}%"
+        return f"{fraction_text(exact / _BYTES['KiB'])}KiB" if what == "bytes" else fraction_text(exact)
+
+    def json_schema(self) -> dict[str, object]:
+        """JSON Schema of the value: what is counted, and how much."""
+        kinds = {"enum": ["layers", "share", "bytes"]}
+        return {
+            "type": "array",
+            "prefixItems": [kinds, {"type": "number", "minimum": 0}],
+            "items": False,
+            "minItems": 2,
+        }
+
+
+WIDER_TYPES = Words(
+    "wider type", {"i16": "signed 16 bits", "f32": "stays float"}, aliases={"int16": "i16", "float": "f32"}
+)
+
+HYBRID = Calls(
+    "way to choose layers",
+    {
+        "auto": Signature(
+            "auto",
+            (
+                Parameter(
+                    "by",
+                    Words(
+                        "measure",
+                        {
+                            "cosine": "of the outputs with one layer in integers",
+                            "agreement": "of the best class with one layer in integers",
+                            "entropy": "of the layer's codes",
+                        },
+                    ),
+                    "cosine",
+                ),
+                Parameter("type", WIDER_TYPES, "i16"),
+                Parameter("budget", Budget(), ("share", 0.1)),
+            ),
+            "Each layer alone is judged at the network's output; the worst are widened.",
+        )
+    },
+)
+
 QUANTIZE = BlockForm(
     "quantize",
     AnyWord("name"),
@@ -179,47 +267,29 @@ QUANTIZE = BlockForm(
         Key("calibrate", Name(("dataset",)), "The dataset that ranges are observed on.", REQUIRED),
         *(key for prefix in PREFIXES for key in _tensor_settings(prefix)),
         Key("profile", PROFILES, "Rounding and multipliers of the integer arithmetic. Default: the target's."),
-        Key(
-            "hybrid",
-            Calls(
-                "way to choose layers",
-                {
-                    "auto": Signature(
-                        "auto",
-                        (
-                            Parameter("by", Words("measure", {"cosine": "", "entropy": "", "agreement": ""}), "cosine"),
-                            Parameter("type", TYPES, "i16"),
-                            Parameter("budget", Percentage(0, 100, "10%"), 0.1),
-                        ),
-                    )
-                },
-            ),
-            "Let the tool choose layers for a wider type.",
-            unavailable='choose them from the report\'s ranking and write rules: `layer "name" type=i16`',
-        ),
+        Key("hybrid", HYBRID, "Let the tool choose layers for a wider type, worst first, until the budget is used up."),
         Key(
             "report_entropy",
             Flag(),
-            "Report the entropy of every tensor.",
-            unavailable="leave it out: the comparison ranks layers by cosine and error",
+            "Write how badly every tensor uses its codes to NAME.VARIANT.entropy.txt, and rule lines beside it.",
         ),
         Key(
             "mle",
             Flag(),
-            "Layer-wise error minimisation.",
-            unavailable="leave it out, or give sensitive layers `type=i16`",
+            "Choose range and rounding of every layer's weights, and its bias, by the error of the layer's output.",
         ),
         Key(
             "weight_correction",
             Name(("dataset",)),
-            "Correct weights on a dataset.",
-            unavailable="leave it out, or give sensitive layers `type=i16`",
+            "Correct every layer's bias on samples of this dataset: its mean output becomes that of the float model.",
         ),
         Key(
             "fake_quant",
-            Words("half", {"weights": "", "activations": ""}),
-            "Quantize one half only.",
-            unavailable="leave it out; the comparison shows each layer's own error beside the accumulated one",
+            Words(
+                "half",
+                {"weights": "weights rounded, activations float", "activations": "activations rounded, weights float"},
+            ),
+            "Round one half of the variant only, and compute in float, to see which half costs the accuracy.",
         ),
     ),
     rules=RULES,

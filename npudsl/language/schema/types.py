@@ -6,14 +6,16 @@ No implicit conversions: a string is never a word, a number never a bool, a perc
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
 
 from npudsl.diagnostics import Fix, Span
-from npudsl.language.frozen import NOTHING, frozen
-from npudsl.language.names import did_you_mean, listed, with_article
+from npudsl.language.frozen import frozen
+from npudsl.language.names import listed, with_article
+from npudsl.language.names import meant as near_name
 from npudsl.language.paths import PathBase
 from npudsl.language.program import Size
 from npudsl.language.values import (
@@ -68,6 +70,9 @@ class ValueType(Protocol):
         ...
 
 
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(-[A-Za-z0-9_]+)*")
+
+
 def wrong_type(located: Located, use: Use, expected: str, *helps: str, fixes: tuple[Fix, ...] = ()) -> Refused:
     """E0210 for a value of another type."""
     notes: tuple[str, ...] = ()
@@ -85,14 +90,19 @@ def _place(located: Located) -> str:
     return str(located.constant)
 
 
+def as_word(text: str, span: Span) -> tuple[Fix, ...]:
+    """The edit that writes a text without quotes, where it is a word."""
+    return (Fix(span, text, "write a word"),) if _WORD.fullmatch(text) else ()
+
+
 @frozen
 class Words:
     """One word of a list. ``aliases``: words of other tools; ``unavailable``: known words -> what to write instead."""
 
     noun: str
     words: Mapping[str, str]
-    aliases: Mapping[str, str] = NOTHING
-    unavailable: Mapping[str, str] = NOTHING
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def expected(self) -> str:
@@ -127,10 +137,9 @@ class Words:
                 f"did you mean `{meant}`?",
                 fixes=(fix,),
             )
-        helps = did_you_mean(word, self.words)
-        raise refuse(
-            "E0211", f"`{word}` is not {with_article(self.noun)} here", span, *helps, f"one of {listed(self.words)}"
-        )
+        helps, fixes = near_name(word, self.words, span)
+        message = f"`{word}` is not {with_article(self.noun)} here"
+        raise refuse("E0211", message, span, *helps, f"one of {listed(self.words)}", fixes=fixes)
 
 
 @frozen
@@ -148,8 +157,8 @@ class AnyWord:
         if isinstance(value, Word):
             return value.text
         if isinstance(value, Text):
-            fix = Fix(located.span, value.text, "write a word")
-            raise wrong_type(located, use, "a word", f"write `{use.key} = {value.text}`", fixes=(fix,))
+            fixes = as_word(value.text, located.span)
+            raise wrong_type(located, use, "a word", f"write `{use.key} = {value.text}`", fixes=fixes)
         raise wrong_type(located, use, "a word")
 
 
@@ -211,7 +220,12 @@ class Percentage:
         if not isinstance(value, Number):
             raise wrong_type(located, use, self.expected, f"for example {self.example}")
         if value.unit != "%":
-            raise refuse("E0212", f"`{use.key}` needs a `%`", located.span, f"for example {self.example}")
+            fixes: tuple[Fix, ...] = ()
+            if value.unit is None and value.value > 1 and located.constant is None:
+                text = located.span.source.text[located.span.start : located.span.end]
+                fixes = (Fix(located.span, f"{text}%", "write a percentage"),)
+            message = f"`{use.key}` needs a `%`"
+            raise refuse("E0212", message, located.span, f"for example {self.example}", fixes=fixes)
         if not Fraction(self.above) < value.value <= Fraction(self.maximum):
             message = f"`{use.key}` is above {self.above:g}% and at most {self.maximum:g}%"
             raise refuse("E0212", message, located.span)
@@ -276,6 +290,9 @@ class Numbers:
         return value
 
 
+_SPOKEN = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+
+
 @frozen
 class Flag:
     """``true`` or ``false``."""
@@ -289,7 +306,9 @@ class Flag:
         if isinstance(value, bool):
             return value
         helps = ("write `true` or `false`",) if isinstance(value, (Word, Number, Text)) else ()
-        raise wrong_type(located, use, self.expected, *helps)
+        plain = _SPOKEN.get(value.text.lower()) if isinstance(value, (Word, Text)) and not located.constant else None
+        fixes = (Fix(located.span, plain, f"write {plain}"),) if plain else ()
+        raise wrong_type(located, use, self.expected, *helps, fixes=fixes)
 
 
 @frozen
@@ -326,8 +345,10 @@ class FilePath:
         value = located.value
         if isinstance(value, Text):
             return use.base.resolve(value.text, located.span)
-        helps = (f'write "{value.text}" in double quotes',) if isinstance(value, Word) else ()
-        raise wrong_type(located, use, self.expected, *helps)
+        if isinstance(value, Word):
+            fix = Fix(located.span, f'"{value.text}"', "write a string")
+            raise wrong_type(located, use, self.expected, f'write "{value.text}" in double quotes', fixes=(fix,))
+        raise wrong_type(located, use, self.expected)
 
 
 @frozen
@@ -399,8 +420,8 @@ class Name:
             use.references.append(Reference(self.kinds, value.text, located.span, use.key))
             return value.text
         if isinstance(value, Text):
-            fix = Fix(located.span, value.text, "write a word")
-            raise wrong_type(located, use, self.expected, f"write {value.text} without quotes", fixes=(fix,))
+            fixes = as_word(value.text, located.span)
+            raise wrong_type(located, use, self.expected, f"write {value.text} without quotes", fixes=fixes)
         raise wrong_type(located, use, self.expected)
 
 
@@ -423,7 +444,8 @@ class ListOf:
         if self.single:
             return (self.item.convert(located, use),)
         text = located.span.source.text[located.span.start : located.span.end]
-        raise wrong_type(located, use, "a list", f"write `[{text}]`")
+        fix = Fix(located.span, f"[{text}]", "write a list")
+        raise wrong_type(located, use, "a list", f"write `[{text}]`", fixes=(fix,))
 
 
 @frozen
@@ -467,5 +489,7 @@ class Selection:
             plural = {"layer": "layers", "tensor": "tensors"}.get(use.key)
             helps = (f'write `{plural} re"..."`',) if plural else ()
             raise wrong_type(located, use, self.expected, *helps)
-        helps = (f'write `{use.key} "{value.text}"`',) if isinstance(value, Word) else ()
-        raise wrong_type(located, use, self.expected, *helps)
+        if isinstance(value, Word):
+            fix = Fix(located.span, f'"{value.text}"', "write a string")
+            raise wrong_type(located, use, self.expected, f'write `{use.key} "{value.text}"`', fixes=(fix,))
+        raise wrong_type(located, use, self.expected)

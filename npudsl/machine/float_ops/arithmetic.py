@@ -124,3 +124,43 @@ def gemm(inputs: Inputs, attributes: Attributes) -> list[Array]:
 def matmul(inputs: Inputs, attributes: Attributes) -> list[Array]:
     """``MatMul`` in float64."""
     return [float32(np.matmul(present(inputs, 0).astype(np.float64), present(inputs, 1).astype(np.float64)))]
+
+
+def instance_normalization(inputs: Inputs, attributes: Attributes) -> list[Array]:
+    """``InstanceNormalization``: every channel of every sample to mean 0 and variance 1, in float64."""
+    x = present(inputs, 0).astype(np.float64)
+    shape = [1, -1] + [1] * (x.ndim - 2)
+    gamma, beta = (present(inputs, position).astype(np.float64).reshape(shape) for position in (1, 2))
+    return [float32(_normalized(x, tuple(range(2, x.ndim)), attributes) * gamma + beta)]
+
+
+def layer_normalization(inputs: Inputs, attributes: Attributes) -> list[Array]:
+    """``LayerNormalization`` over the axes from ``axis`` on, in float64; its first output only."""
+    x = present(inputs, 0).astype(np.float64)
+    axes = tuple(range(attributes.get("axis", -1) % x.ndim, x.ndim))
+    result = _normalized(x, axes, attributes) * present(inputs, 1).astype(np.float64)
+    shift = optional(inputs, 2)
+    return [float32(result if shift is None else result + shift.astype(np.float64))]
+
+
+def _normalized(x: Array, axes: tuple[int, ...], attributes: Attributes) -> Array:
+    """Mean 0 and variance 1 over ``axes``."""
+    centred = x - x.mean(axis=axes, keepdims=True)
+    variance = (centred * centred).mean(axis=axes, keepdims=True)
+    normalized: Array = centred / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+    return normalized
+
+
+def position(largest: bool) -> FloatOp:
+    """``ArgMax`` or ``ArgMin``: positions as float32."""
+
+    def run(inputs: Inputs, attributes: Attributes) -> list[Array]:
+        x = present(inputs, 0) if largest else -present(inputs, 0)
+        axis = attributes.get("axis", 0) % x.ndim
+        if attributes.get("select_last_index", 0):
+            found = x.shape[axis] - 1 - np.argmax(np.flip(x, axis), axis)
+        else:
+            found = np.argmax(x, axis)
+        return [float32(np.expand_dims(found, axis) if attributes.get("keepdims", 1) else found)]
+
+    return run

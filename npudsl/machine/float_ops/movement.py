@@ -128,3 +128,15 @@ def space_to_depth(inputs: Inputs, attributes: Attributes) -> list[Array]:
 def identity(inputs: Inputs, attributes: Attributes) -> list[Array]:
     """``Identity`` and ``Dropout`` at inference."""
     return [present(inputs, 0)]
+
+
+def expand(inputs: Inputs, attributes: Attributes) -> list[Array]:
+    """``Expand``: axes of extent 1 repeated, by the rules of broadcasting."""
+    x = present(inputs, 0)
+    shape = integers(inputs, 1, attributes, "shape") or []
+    return [np.ascontiguousarray(np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape))))]
+
+
+def tile(inputs: Inputs, attributes: Attributes) -> list[Array]:
+    """``Tile``: the whole tensor repeated along every axis."""
+    return [np.tile(present(inputs, 0), integers(inputs, 1, attributes, "repeats") or [])]

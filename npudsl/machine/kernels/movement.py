@@ -61,6 +61,18 @@ def build_gather(context: LayerContext) -> Kernel:
     return lambda values: [np.take(values[0], indices, axis=axis)]
 
 
+def build_tile(context: LayerContext) -> Kernel:
+    """``tile``: the whole tensor ``repeats`` times along every axis of the output."""
+    repeats = (1, *context.attribute("repeats"))
+    missing = len(context.output.shape) - len(context.input.shape)
+
+    def run(values: list[Array]) -> list[Array]:
+        (x,) = values
+        return [np.tile(x.reshape(x.shape[0], *(1,) * missing, *x.shape[1:]), repeats)]
+
+    return run
+
+
 def build_depth_to_space(context: LayerContext) -> Kernel:
     """``depth_to_space``: channels become blocks of pixels, in DCR or CRD order."""
     block = context.attribute("block")

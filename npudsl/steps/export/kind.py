@@ -33,6 +33,7 @@ CODE = (
     "npudsl.data.sample",
     "npudsl.ir",
     "npudsl.machine",
+    "npudsl.native.compiler",
     "npudsl.numerics",
     "npudsl.runtime_c",
     "npudsl.steps.export",

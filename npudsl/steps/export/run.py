@@ -68,7 +68,7 @@ def join(record: Any, inputs: Mapping[str, Tree], parts: Mapping[str, Tree], spa
 
 
 def _golden_run(record: Any, context: Any, quantized: QuantizedModel, space: BlobSpace) -> GoldenRun:
-    machine = Machine(quantized, space)
+    machine = Machine(quantized, space, compiled=False)  # one sample is not worth a compiler
     values = _sample_tensors(record, context, quantized)
     entering = {name: machine.quantize_input(values[name], name) for name in quantized.inputs}
     return GoldenRun({**entering, **machine.run(entering, keep="all")})

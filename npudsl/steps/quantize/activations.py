@@ -14,6 +14,7 @@ from npudsl.steps.quantize.builder import converter_tensor
 from npudsl.steps.quantize.parameters import parameters_of
 from npudsl.steps.quantize.plan import QuantizationPlan
 from npudsl.steps.quantize.settings import FIXED, Settings
+from npudsl.steps.quantize.support import INDEX_OPS
 
 Range = tuple[float, float]
 
@@ -44,6 +45,8 @@ def _output(
 ) -> TensorQuantization:
     shape = plan.structure.graph.types[name].shape
     settings = plan.activations[name]
+    if plan.has_fixed_output(group) and group.op in INDEX_OPS:
+        return positions(name, shape, settings)
     if plan.has_fixed_output(group):
         return unit_interval(name, shape, settings, saturation)
     if group.passthrough:
@@ -127,6 +130,25 @@ def unit_interval(name: str, shape: tuple[int, ...], settings: Settings, saturat
         algorithm=FIXED,
         decided_by=FIXED,
         saturation=_saturation(settings, saturation),
+    )
+
+
+def positions(name: str, shape: tuple[int, ...], settings: Settings) -> TensorQuantization:
+    """The output of ArgMax: scale 1, and 0 as the lowest code of asymmetric types or as code 0 of fixed point."""
+    element = element_type(settings.type)
+    fixed_point = settings.scheme == "dfp"
+    return TensorQuantization(
+        name=name,
+        shape=shape,
+        type=settings.type,
+        scheme=settings.scheme,
+        scale=1.0,
+        zero_point=0 if fixed_point else element.minimum,
+        fractional_length=0 if fixed_point else None,
+        low=0.0,
+        high=float(element.maximum if fixed_point else element.maximum - element.minimum),
+        algorithm=FIXED,
+        decided_by=FIXED,
     )
 
 

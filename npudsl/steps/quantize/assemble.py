@@ -23,6 +23,7 @@ from npudsl.steps.quantize.emit_elementwise import (
     emit_table,
 )
 from npudsl.steps.quantize.emit_float import emit_float
+from npudsl.steps.quantize.emit_lines import emit_log_softmax, emit_position, emit_reduce_min, emit_reduce_sum
 from npudsl.steps.quantize.emit_movement import (
     emit_depth_to_space,
     emit_gather,
@@ -33,10 +34,12 @@ from npudsl.steps.quantize.emit_movement import (
     emit_slice,
     emit_space_to_depth,
     emit_split,
+    emit_tile,
     emit_transpose,
 )
+from npudsl.steps.quantize.emit_pairs import emit_div, emit_extreme, emit_prelu
 from npudsl.steps.quantize.emit_pooling import emit_average_pool, emit_max_pool, emit_mean, emit_reduce_max
-from npudsl.steps.quantize.emit_weighted import emit_conv, emit_linear, emit_matmul
+from npudsl.steps.quantize.emit_weighted import emit_conv, emit_conv_transpose, emit_linear, emit_matmul
 from npudsl.steps.quantize.kind import settings_digest
 from npudsl.steps.quantize.plan import QuantizationPlan
 
@@ -45,24 +48,34 @@ Emitter = Callable[[ProgramBuilder, LayerGroup], None]
 EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys(UNARY_FUNCTIONS, emit_table),
     "Add": emit_sum,
+    "ArgMax": emit_position,
+    "ArgMin": emit_position,
     "AveragePool": emit_average_pool,
     "Clip": emit_clamp,
     "Concat": emit_concat,
     "Conv": emit_conv,
+    "ConvTranspose": emit_conv_transpose,
     "DepthToSpace": emit_depth_to_space,
-    "Div": emit_mul,
+    "Div": emit_div,
+    "Expand": emit_tile,
     "Flatten": emit_reshape,
     "Gather": emit_gather,
     "Gemm": emit_linear,
     "GlobalAveragePool": emit_mean,
     "GlobalMaxPool": emit_reduce_max,
     "Identity": emit_identity,
+    "LogSoftmax": emit_log_softmax,
     "MatMul": emit_matmul,
+    "Max": emit_extreme,
     "MaxPool": emit_max_pool,
+    "Min": emit_extreme,
     "Mul": emit_mul,
+    "PRelu": emit_prelu,
     "Pad": emit_pad,
     "ReduceMax": emit_reduce_max,
     "ReduceMean": emit_mean,
+    "ReduceMin": emit_reduce_min,
+    "ReduceSum": emit_reduce_sum,
     "Relu": emit_clamp,
     "Reshape": emit_reshape,
     "Resize": emit_resize,
@@ -72,10 +85,11 @@ EMITTERS: dict[str, Emitter] = {
     "Split": emit_split,
     "Squeeze": emit_reshape,
     "Sub": emit_sum,
+    "Tile": emit_tile,
     "Transpose": emit_transpose,
     "Unsqueeze": emit_reshape,
 }
-"""ONNX operator -> how its integer form is written; the same operators as ``support.CHECKS``."""
+"""Operator of a layer -> how its integer form is written; the same operators as ``support.CHECKS``."""
 
 
 def assemble(

@@ -8,17 +8,27 @@ from npudsl.artifacts.quantized_model import TensorQuantization
 from npudsl.ir.fusion import clamp_of
 from npudsl.ir.groups import LayerGroup
 from npudsl.machine.lowering import lower_add, lower_mul, lower_quantize, lower_rescale
-from npudsl.machine.tables import softmax_denominator, softmax_exponential, table_for
+from npudsl.machine.pair_lowering import OPERAND_SHIFT, lower_rounded_add, rounds_operands
+from npudsl.machine.tables import leaky_relu_table, softmax_denominator, softmax_exponential, table_for
 from npudsl.steps.quantize.builder import ProgramBuilder, QuantizedWeight
 
 SUMS = {"Add": "add", "Sub": "sub"}
 
+TFLITE = "tflite"
+"""The profile that computes a leaky Relu by requantization, not as a function."""
+
 
 def emit_sum(builder: ProgramBuilder, group: LayerGroup) -> None:
-    """``add`` and ``sub`` of two activations, or of one and a constant."""
+    """``add`` and ``sub`` of two activations, or of one and a constant; ``rounded_add`` where the profile rounds every
+    operand by itself."""
     operation = SUMS[group.op]
     output = builder.output(group)
-    operands, inputs, attributes, constants = _operands(builder, group, output)
+    operands, inputs, attributes, constants = layer_operands(builder, group, output)
+    if rounds_operands(builder.profile, *operands, output):
+        rules = lower_rounded_add(builder.profile, *operands, output, group.clamp)
+        attributes = {**attributes, "left_shift": OPERAND_SHIFT}
+        builder.add(group, f"rounded_{operation}", inputs, output, rules, attributes, constants)
+        return
     requantize = lower_add(builder.profile, *operands, output, group.clamp, operation=operation)
     builder.add(group, operation, inputs, output, requantize, attributes, constants)
 
@@ -26,7 +36,7 @@ def emit_sum(builder: ProgramBuilder, group: LayerGroup) -> None:
 def emit_mul(builder: ProgramBuilder, group: LayerGroup) -> None:
     """``mul``; a division by a constant is a multiplication by its reciprocal."""
     output = builder.output(group)
-    operands, inputs, attributes, constants = _operands(builder, group, output)
+    operands, inputs, attributes, constants = layer_operands(builder, group, output)
     requantize = lower_mul(builder.profile, *operands, output, group.clamp)
     builder.add(group, "mul", inputs, output, (requantize,), attributes, constants)
 
@@ -45,7 +55,10 @@ def emit_table(builder: ProgramBuilder, group: LayerGroup) -> None:
     output = builder.output(group)
     input_ = builder.input_as(group, 0, output)
     attributes = _function_attributes(builder, group)
-    entries = table_for(group.op, attributes, input_, output, group.clamp)
+    if group.op == "LeakyRelu" and builder.profile == TFLITE:
+        entries = leaky_relu_table(attributes.get("alpha", 0.01), input_, output, builder.profile)
+    else:
+        entries = table_for(group.op, attributes, input_, output, group.clamp)
     builder.add(group, "table", (input_,), output, constants={"table": entries})
 
 
@@ -70,7 +83,7 @@ def emit_concat(builder: ProgramBuilder, group: LayerGroup) -> None:
     builder.add(group, "concat", inputs, output, requantize, {"axis": axis})
 
 
-def _operands(
+def layer_operands(
     builder: ProgramBuilder, group: LayerGroup, output: TensorQuantization
 ) -> tuple[tuple[TensorQuantization, TensorQuantization], list[TensorQuantization], dict[str, Any], dict[str, Any]]:
     """Both operands in ONNX order, the activations among them, and attributes and constants of a constant one."""
@@ -107,8 +120,11 @@ def _as_tensor(stored: QuantizedWeight) -> TensorQuantization:
 
 
 def _function_attributes(builder: ProgramBuilder, group: LayerGroup) -> dict[str, Any]:
-    """The node's attributes, with a constant exponent or slope under the name that the table knows."""
+    """The node's attributes, with a constant exponent or slope under the name that the table knows; those of a
+    written-out function are the group's."""
     node = builder.structure.node(group)
+    if len(group.nodes) > 1:
+        return dict(group.attributes)
     attributes = dict(node.attributes)
     word = {"Pow": "exponent", "PRelu": "alpha"}.get(group.op)
     if word is not None:

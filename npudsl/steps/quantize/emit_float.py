@@ -20,6 +20,9 @@ def emit_float(builder: ProgramBuilder, group: LayerGroup) -> None:
     outputs = [builder.output(group, index) for index in range(len(group.outputs))]
     inputs = [builder.input_as(group, index, outputs[0]) for index in range(len(group.inputs))]
     clip = _clip(group)
+    if _is_function(group, node):
+        builder.add_float(group, inputs, outputs, {"op": group.op, "onnx": dict(group.attributes)}, {})
+        return
     if group.op != "MatMul" or group.bias is None:
         builder.add_float(group, inputs, outputs, _attributes(node, clip), _constants(builder, node, group))
         return
@@ -34,6 +37,11 @@ def emit_float(builder: ProgramBuilder, group: LayerGroup) -> None:
 
 def _attributes(node: Node, clip: dict[str, float]) -> dict[str, Any]:
     return {"op": node.op, "onnx": dict(node.attributes), **clip}
+
+
+def _is_function(group: LayerGroup, node: Node) -> bool:
+    """Whether the layer is a written-out function: one float operator for all its nodes."""
+    return len(group.nodes) > 1 and group.op != node.op and group.bias is None and group.clamp is None
 
 
 def _clip(group: LayerGroup) -> dict[str, float]:

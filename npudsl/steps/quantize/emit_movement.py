@@ -1,16 +1,27 @@
-"""Layers that move codes: their output has the quantization of their input."""
+"""Layers that move codes: their output has the quantization of their input (but for padding with a value)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from npudsl.ir.graph import Node
 from npudsl.ir.groups import LayerGroup
-from npudsl.machine.lowering import RESIZE_WEIGHT_BITS, lower_resize_linear
-from npudsl.machine.resampling import linear_positions, nearest_positions
+from npudsl.machine.lowering import RESIZE_WEIGHT_BITS, lower_rescale, lower_resize_linear, output_bounds
+from npudsl.machine.resampling import (
+    TFLITE_MODES,
+    TFLITE_WEIGHT_BITS,
+    linear_positions,
+    nearest_positions,
+    tflite_linear_positions,
+)
 from npudsl.steps.quantize.builder import ProgramBuilder
+from npudsl.steps.quantize.emit_pooling import of_codes
+
+TFLITE = "tflite"
+"""The profile whose interpolation of i8 codes has weights of its own (that of u8 codes is float arithmetic)."""
 
 
 def emit_reshape(builder: ProgramBuilder, group: LayerGroup) -> None:
@@ -59,8 +70,17 @@ def emit_split(builder: ProgramBuilder, group: LayerGroup) -> None:
         start += extent
 
 
+def emit_tile(builder: ProgramBuilder, group: LayerGroup) -> None:
+    """``tile``: Tile, and Expand as the repetition of axes of extent 1."""
+    before = builder.structure.graph.types[group.inputs[0]].shape
+    after = builder.output(group).shape
+    aligned = (1,) * (len(after) - len(before)) + before
+    repeats = [extent // own if own else 1 for extent, own in zip(after, aligned, strict=True)]
+    _move(builder, group, "tile", {"repeats": repeats})
+
+
 def emit_pad(builder: ProgramBuilder, group: LayerGroup) -> None:
-    """``pad``: zero is the input's zero point."""
+    """``pad``: zero is the input's zero point; another value is a code of the output, and the input is requantized."""
     node = builder.structure.node(group)
     output = builder.output(group)
     rank = len(output.shape)
@@ -72,7 +92,18 @@ def emit_pad(builder: ProgramBuilder, group: LayerGroup) -> None:
     for at, axis in enumerate(named):
         spread[axis], spread[rank + axis] = pads[at], pads[len(named) + at]
     mode = node.attributes.get("mode", "constant")
-    _move(builder, group, "pad", {"pads": spread, "code": output.zero_point, "mode": mode})
+    attributes = {"pads": spread, "code": output.zero_point, "mode": mode}
+    if group.passthrough:
+        _move(builder, group, "pad", attributes)
+        return
+    value = float(builder.structure.graph.constants[node.inputs[2]].reshape(-1)[0])
+    input_ = builder.input_as(group, 0, output)
+    inner = replace(output, name=f"{output.name}/inside", shape=input_.shape, decided_by="converter")
+    rules = (lower_rescale(builder.profile, input_, inner),)
+    builder.add(group, "rescale", (input_,), inner, rules, name=inner.name)
+    low, high = output_bounds(output)
+    code = min(max(output.zero_point + round(value / output.scale), low), high)
+    builder.add(group, "pad", (inner,), output, attributes={**attributes, "code": code})
 
 
 def emit_gather(builder: ProgramBuilder, group: LayerGroup) -> None:
@@ -107,7 +138,12 @@ def emit_resize(builder: ProgramBuilder, group: LayerGroup) -> None:
         return
     output = builder.output(group)
     input_ = builder.input_as(group, 0, output)
-    rows_, columns_ = (linear_positions(before[axis], after[axis], mode, scales[axis]) for axis in (-2, -1))
+    if builder.profile == TFLITE and mode in TFLITE_MODES and input_.type == "i8":
+        bits = TFLITE_WEIGHT_BITS
+        rows_, columns_ = (tflite_linear_positions(before[axis], after[axis], mode) for axis in (-2, -1))
+    else:
+        bits = RESIZE_WEIGHT_BITS
+        rows_, columns_ = (linear_positions(before[axis], after[axis], mode, scales[axis]) for axis in (-2, -1))
     constants = {
         "row_low": rows_.low,
         "row_high": rows_.high,
@@ -116,9 +152,9 @@ def emit_resize(builder: ProgramBuilder, group: LayerGroup) -> None:
         "column_high": columns_.high,
         "column_weight": columns_.weight,
     }
-    requantize = lower_resize_linear(builder.profile, input_, output, group.clamp)
-    attributes = {"weight_bits": RESIZE_WEIGHT_BITS}
-    builder.add(group, "resize_linear", (input_,), output, (requantize,), attributes, constants)
+    rule = lower_resize_linear(builder.profile, input_, output, group.clamp, bits)
+    requantize, taken = of_codes(builder.profile, input_, output, (rule,))
+    builder.add(group, "resize_linear", (input_,), output, requantize, {"weight_bits": bits, **taken}, constants)
 
 
 def _move(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from npudsl.artifacts.quantized_model import Requantization, TensorQuantization
 from npudsl.ir.groups import LayerGroup
-from npudsl.machine.lowering import lower_average_pool, lower_global_average_pool
+from npudsl.machine.lowering import INPUT_ZERO_POINT, lower_average_pool, lower_global_average_pool, rounds_codes
 from npudsl.machine.pooling import average_pool_divisors, pool_windows
 from npudsl.steps.quantize.builder import ProgramBuilder
 from npudsl.steps.quantize.emit_weighted import as_image, pads_as_image
@@ -45,20 +48,34 @@ def emit_average_pool(builder: ProgramBuilder, group: LayerGroup) -> None:
     include = bool(builder.structure.node(group).attributes.get("count_include_pad", 0))
     divisors = average_pool_divisors(size, kernel, strides, pads, resolved.output, include)
     requantize = lower_average_pool(builder.profile, input_, output, divisors.divisors, group.clamp)
+    requantize, taken = of_codes(builder.profile, input_, output, requantize)
     attributes = {
         "kernel": kernel,
         "strides": strides,
         "pads": list(resolved.pads),
         "divisors": list(divisors.divisors),
+        **taken,
     }
     builder.add(group, "average_pool", (input_,), output, requantize, attributes, {"divisor_index": divisors.index})
+
+
+def of_codes(
+    profile: str,
+    input_: TensorQuantization,
+    output: TensorQuantization,
+    requantize: Sequence[Requantization],
+) -> tuple[tuple[Requantization, ...], dict[str, int]]:
+    """Requantizations and attributes of a layer that rounds codes as they are, where the profile does so."""
+    if not rounds_codes(profile, input_, output):
+        return tuple(requantize), {}
+    return tuple(replace(item, zero_point=0) for item in requantize), {INPUT_ZERO_POINT: 0}
 
 
 def emit_mean(builder: ProgramBuilder, group: LayerGroup) -> None:
     """``global_average_pool``: GlobalAveragePool and ReduceMean."""
     output = builder.output(group)
     input_ = builder.input_as(group, 0, output)
-    attributes = _reduction(builder, group)
+    attributes = reduction(builder, group)
     count = math.prod(input_.shape[axis] for axis in attributes["axes"])
     requantize = lower_global_average_pool(builder.profile, input_, output, count, group.clamp)
     builder.add(group, "global_average_pool", (input_,), output, (requantize,), attributes)
@@ -68,7 +85,7 @@ def emit_reduce_max(builder: ProgramBuilder, group: LayerGroup) -> None:
     """``reduce_max``: GlobalMaxPool and ReduceMax."""
     output = builder.output(group)
     input_ = builder.input_as(group, 0, output)
-    builder.add(group, "reduce_max", (input_,), output, attributes=_reduction(builder, group))
+    builder.add(group, "reduce_max", (input_,), output, attributes=reduction(builder, group))
 
 
 def _window(builder: ProgramBuilder, group: LayerGroup) -> dict[str, Any]:
@@ -89,7 +106,7 @@ def _window(builder: ProgramBuilder, group: LayerGroup) -> dict[str, Any]:
     }
 
 
-def _reduction(builder: ProgramBuilder, group: LayerGroup) -> dict[str, Any]:
+def reduction(builder: ProgramBuilder, group: LayerGroup) -> dict[str, Any]:
     """``axes`` (normalised) and ``keepdims``; no axes are all of them."""
     node = builder.structure.node(group)
     rank = len(builder.structure.graph.types[node.inputs[0]].shape)

@@ -6,38 +6,40 @@ from the real weights: what could overflow is refused here, not found on the boa
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npudsl.artifacts.blob import Blob
-from npudsl.artifacts.quantized_model import TensorQuantization, WeightQuantization
-from npudsl.diagnostics import Problem
+from npudsl.artifacts.quantized_model import WeightQuantization
 from npudsl.ir.groups import LayerGroup
-from npudsl.machine.bounds import accumulator_bound
-from npudsl.machine.lowering import lower_matmul, lower_weighted
-from npudsl.numerics.affine import quantize_bias, scales_for_bias
-from npudsl.numerics.types import element_type
+from npudsl.machine.lowering import lower_matmul
 from npudsl.steps.quantize.builder import ProgramBuilder
 from npudsl.steps.quantize.layout import constant_layout, in_layout
+from npudsl.steps.quantize.weighted import Subject, weighted_form
 from npudsl.steps.quantize.weights import codes_per_channel
-
-ACCUMULATOR_BITS = {32: 2**31, 64: 2**63}
 
 
 def emit_conv(builder: ProgramBuilder, group: LayerGroup) -> None:
     """``conv``; a 1-D convolution is a 2-D one of height 1."""
+    _emit(builder, group, "conv", _window(builder, group))
+
+
+def emit_conv_transpose(builder: ProgramBuilder, group: LayerGroup) -> None:
+    """``conv_transpose``: ``pads`` cut off the output, and what ``output_padding`` adds is in the output's shape."""
+    _emit(builder, group, "conv_transpose", _window(builder, group))
+
+
+def _window(builder: ProgramBuilder, group: LayerGroup) -> dict[str, Any]:
+    """A convolution's geometry as that of an image."""
     node = builder.structure.node(group)
     rank = len(builder.structure.graph.types[node.inputs[0]].shape)
-    attributes = {
+    return {
         "strides": as_image(node.attributes["strides"], rank, 1),
         "pads": pads_as_image(node.attributes["pads"], rank),
         "dilations": as_image(node.attributes["dilations"], rank, 1),
         "group": int(node.attributes.get("group", 1)),
     }
-    _emit(builder, group, "conv", attributes)
 
 
 def emit_linear(builder: ProgramBuilder, group: LayerGroup) -> None:
@@ -71,29 +73,32 @@ def _emit(builder: ProgramBuilder, group: LayerGroup, operation: str, attributes
     output = builder.output(group)
     input_ = builder.input_as(group, 0, output)
     stored = builder.weight(group, group.weights[0])
-    weight, codes = stored.quantization, builder.codes(stored)
-    bias = _real_bias(builder, group, codes.shape[0])
-    widened = _scales_that_hold(bias, input_, weight)
-    weight_constant: NDArray[Any] | Blob = stored.codes
-    if widened is not None:
-        weight = replace(weight, scales=tuple(float(scale) for scale in widened))
-        codes = weight_constant = _codes_again(builder, group, weight, widened)
-        builder.store_weight(weight)
-    bits = _accumulator_bits(input_, weight)
-    bias_codes = _bias_codes(builder, group, bias, input_, weight, bits)
-    largest = accumulator_bound(codes, weight.zero_point, input_, bias_codes)
-    _check_accumulator(builder, group, largest, bits)
-    requantize = lower_weighted(
-        builder.profile, operation, input_, weight, output, group.clamp, largest=max(largest, 1)
+    codes = builder.codes(stored)
+
+    def recode(scales: NDArray[np.float64]) -> NDArray[Any]:
+        return _codes_again(builder, group, stored.quantization, scales)
+
+    form = weighted_form(
+        Subject(builder.subject, group.name, group.op),
+        builder.profile,
+        operation,
+        input_,
+        stored.quantization,
+        codes,
+        _real_bias(builder, group, codes.shape[0]),
+        output,
+        group.clamp,
+        recode,
     )
+    builder.store_weight(form.weight)
     builder.add(
         group,
         operation,
         (input_,),
         output,
-        (requantize,),
-        {**attributes, "weight_zero_point": weight.zero_point},
-        {"weight": weight_constant, "bias": bias_codes},
+        (form.requantize,),
+        {**attributes, "weight_zero_point": form.weight.zero_point},
+        {"weight": stored.codes if form.recoded is None else form.recoded, "bias": form.bias},
         macs=group.macs,
     )
 
@@ -105,20 +110,6 @@ def _real_bias(builder: ProgramBuilder, group: LayerGroup, channels: int) -> NDA
     return np.asarray(builder.structure.graph.constants[group.bias], dtype=np.float64).reshape(channels)
 
 
-def _scales_that_hold(
-    bias: NDArray[np.float64], input_: TensorQuantization, weight: WeightQuantization
-) -> NDArray[np.float64] | None:
-    """Per-channel scales under which every bias fits int32, when those of the weights do not; else None.
-
-    A channel that batch normalization left with tiny weights and a bias is such a case: its weights count for nothing.
-    """
-    if weight.scheme != "perchannel" or _accumulator_bits(input_, weight) != 32:
-        return None
-    scales = np.asarray(weight.scales)
-    widened = scales_for_bias(scales, bias, input_.scale)
-    return None if np.array_equal(widened, scales) else widened
-
-
 def _codes_again(
     builder: ProgramBuilder, group: LayerGroup, weight: WeightQuantization, scales: NDArray[np.float64]
 ) -> NDArray[Any]:
@@ -126,45 +117,3 @@ def _codes_again(
     layout = constant_layout(builder.structure, group, weight.name)
     values = in_layout(builder.structure.graph.constants[weight.name], layout)
     return codes_per_channel(values, scales, weight.type)
-
-
-def _accumulator_bits(input_: TensorQuantization, weight: WeightQuantization) -> int:
-    wide = element_type(input_.type).bits > 8 or element_type(weight.type).bits > 8
-    return 64 if wide else 32
-
-
-def _bias_codes(
-    builder: ProgramBuilder,
-    group: LayerGroup,
-    bias: NDArray[np.float64],
-    input_: TensorQuantization,
-    weight: WeightQuantization,
-    bits: int,
-) -> NDArray[Any]:
-    try:
-        return quantize_bias(bias, input_.scale, weight.scales, bits)
-    except ValueError as error:
-        raise Problem(
-            "E0611",
-            f"layer `{group.name}` ({group.op}): {error}",
-            subject=builder.subject,
-            helps=(
-                f'give the layer more room: `layer "{group.name}" type=i16`',
-                "or a wider range of its input or weights, which makes the steps of the bias larger",
-            ),
-        ) from None
-
-
-def _check_accumulator(builder: ProgramBuilder, group: LayerGroup, largest: int, bits: int) -> None:
-    if largest < ACCUMULATOR_BITS[bits]:
-        return
-    raise Problem(
-        "E0611",
-        f"layer `{group.name}` ({group.op}): the sum can reach {largest}, which does not fit int{bits}",
-        subject=builder.subject,
-        helps=(
-            f'give the layer a wider sum: `layer "{group.name}" type=i16`'
-            if bits == 32
-            else f'keep the layer in float: `layer "{group.name}" skip`',
-        ),
-    )

@@ -53,6 +53,12 @@ KIND = StepKind(
 TABLE_ROLE = "table"
 """Role of the committed ``.quant`` among the step's files."""
 
+CHOICE_ROLE = "choice"
+"""Input of a variant with ``hybrid``: the rank step, which chose layers for a wider type."""
+
+CHOICE_FILE = "choice.json"
+"""What a rank step chose: ``type`` and ``layers``."""
+
 RANGES_ROLE = "ranges"
 """Role of a committed ``.quant`` that stands for the statistics: they were made of data that is not here."""
 
@@ -79,10 +85,14 @@ def quantize_step(
     inputs: Mapping[str, str],
     table: FileInput | None = None,
     ranges_from_table: bool = False,
+    kind: StepKind | None = None,
 ) -> Step:
-    """The step ``quantize:<variant>``; ``inputs`` maps ``model`` and ``statistics`` to step ids."""
+    """The step ``quantize:<variant>``; ``inputs`` maps ``model`` and ``statistics`` to step ids.
+
+    ``kind`` is another name for the same work, where its program is not the variant's last word.
+    """
     files = {} if table is None else {RANGES_ROLE if ranges_from_table else TABLE_ROLE: table}
-    return Step(KIND, variant, config.record(), dict(inputs), files)
+    return Step(kind or KIND, variant, config.record(), dict(inputs), files)
 
 
 def predict(parts: Sequence[Mapping[str, Any]], layers: Iterable[str]) -> tuple[str, ...]:

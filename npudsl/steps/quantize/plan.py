@@ -9,15 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from npudsl.ir.graph import Graph
 from npudsl.ir.groups import LayerGroup
 from npudsl.steps.quantize.settings import Settings
 from npudsl.steps.quantize.structure import Structure
 
-FIXED_OUTPUT_OPS = frozenset({"Softmax"})
+FIXED_OUTPUT_OPS = frozenset({"Softmax", "ArgMax", "ArgMin"})
 """Operators whose integer output has a scale of its own, given by the operation."""
 
-UNQUANTIZED_OPERAND_OPS = frozenset({"Pow", "PRelu"})
-"""Operators whose constant operand becomes part of a table."""
+
+def coded_operands(graph: Graph, group: LayerGroup) -> tuple[str, ...]:
+    """The constant operands of a layer that become codes; an exponent or a single slope becomes part of a table."""
+    if group.op == "Pow" or (group.op == "PRelu" and all(graph.types[name].size == 1 for name in group.operands)):
+        return ()
+    return group.operands
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,7 @@ class QuantizationPlan:
         """Weights and operands of a layer that become codes."""
         if self.is_float(group):
             return ()
-        operands = () if group.op in UNQUANTIZED_OPERAND_OPS else group.operands
-        return (*group.weights, *operands)
+        return (*group.weights, *coded_operands(self.structure.graph, group))
 
     @cached_property
     def ranges(self) -> dict[str, Settings]:

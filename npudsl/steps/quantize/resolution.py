@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from npudsl.diagnostics import Diagnostic, UserError
@@ -11,8 +12,10 @@ from npudsl.ir.groups import LayerGroup
 from npudsl.ir.operators import advice
 from npudsl.language.program import Call, Quantize, Rule
 from npudsl.language.resolve import LayerSubject, Resolution, TensorSettings, resolve
+from npudsl.language.schema.quantize import SCHEME_OF_TYPE
 from npudsl.machine.float_ops.table import is_float_op
-from npudsl.steps.quantize.plan import FIXED_OUTPUT_OPS, UNQUANTIZED_OPERAND_OPS, QuantizationPlan
+from npudsl.steps.quantize.operator_types import types_of_parts, types_of_positions
+from npudsl.steps.quantize.plan import QuantizationPlan, coded_operands
 from npudsl.steps.quantize.settings import FLOAT_TYPE, Settings
 from npudsl.steps.quantize.structure import Structure
 from npudsl.steps.quantize.support import missing_integer_form
@@ -27,18 +30,45 @@ SCHEMES = {
 SCHEME_OF_OPERANDS = {"u8": "asym", "i8": "asym", "i16": "dfp"}
 """The scheme of a constant operand where the weights have one scale per channel."""
 
+AUTO = "auto"
+"""Who decided the type of a layer that ``hybrid`` chose."""
+
 RANGE_KEYS = frozenset(f"{prefix}{key}" for prefix in ("", "activations.") for key in ("algorithm", "min", "max"))
 
 
-def plan_quantization(structure: Structure, variant: Quantize) -> QuantizationPlan:
+@dataclass(frozen=True)
+class Choice:
+    """Layers that the tool itself gives another type (``hybrid``)."""
+
+    type: str = "i16"
+    layers: tuple[str, ...] = ()
+
+
+def plan_quantization(structure: Structure, variant: Quantize, choice: Choice = Choice()) -> QuantizationPlan:
     """The plan of a variant; raises one ``UserError`` with everything that is wrong with its rules on this model."""
     resolution = resolve(variant, layer_subjects(structure), structure.tensors, tensor_aliases(structure))
     _raise([problem for problem in resolution.problems if problem.severity == "error"])
     activations = {name: _settings(resolution.tensors[name]) for name in structure.tensors}
+    activations.update(types_of_parts(structure, activations))
+    activations.update(types_of_positions(structure, activations))
+    chosen = [group for group in structure.groups if group.name in choice.layers]
+    activations |= {name: _widened(activations[name], choice.type) for group in chosen for name in group.outputs}
     constants = _constants(structure, resolution, activations)
+    constants |= {
+        (group.name, name): _widened(constants[group.name, name], choice.type)
+        for group in chosen
+        for name in (*group.weights, *group.operands)
+        if (group.name, name) in constants
+    }
     plan = QuantizationPlan(structure, activations, constants)
     _raise([*_impossible(plan, variant), *_without_effect(plan, variant, resolution)])
     return plan
+
+
+def _widened(settings: Settings, type_name: str) -> Settings:
+    """The settings in the type that the tool chose, with the scheme that this type brings along."""
+    scheme = "none" if type_name == FLOAT_TYPE else SCHEMES[SCHEME_OF_TYPE[type_name]]
+    return replace(settings, type=type_name, scheme=scheme, decided_by=AUTO)
 
 
 def layer_subjects(structure: Structure) -> list[LayerSubject]:
@@ -52,7 +82,7 @@ def layer_subjects(structure: Structure) -> list[LayerSubject]:
             group.name,
             group.op,
             tuple(aliases.get(group.name, ())),
-            (*group.weights, *(() if group.op in UNQUANTIZED_OPERAND_OPS else group.operands)),
+            (*group.weights, *coded_operands(structure.graph, group)),
             group.outputs,
         )
         for group in structure.groups
@@ -189,8 +219,9 @@ def _range_is_given(plan: QuantizationPlan, tensor: str) -> bool:
 
 def _given_range(plan: QuantizationPlan, variant: Quantize, rule: Rule, tensor: str) -> Diagnostic:
     maker = cast(LayerGroup, plan.structure.maker(tensor))
-    if maker.op in FIXED_OUTPUT_OPS:
-        message = f"the range of `{tensor}` is fixed by {maker.op}: its values are 0 .. 1"
+    if plan.has_fixed_output(maker):
+        values = "0 .. 1" if maker.op == "Softmax" else "positions"
+        message = f"the range of `{tensor}` is fixed by {maker.op}: its values are {values}"
         helps = ("leave the rule out",)
     else:
         owner = plan.structure.owner(tensor)

@@ -6,9 +6,11 @@ as the end of the sentence "layer `x` cannot be computed in integers: ...".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from npudsl.ir.fusion import MOVING_OPS
 from npudsl.ir.graph import Graph, Node
 from npudsl.ir.groups import LayerGroup
 from npudsl.machine.resampling import COORDINATE_MODES, NEAREST_MODES
@@ -16,6 +18,12 @@ from npudsl.machine.tables import UNARY_FUNCTIONS
 
 IMAGE_RANKS = (3, 4)
 """(N, C, W) and (N, C, H, W)."""
+
+INDEX_OPS = frozenset({"ArgMax", "ArgMin"})
+"""Operators whose output counts positions: integers in the float model as well."""
+
+LARGEST_INDEX = 32767
+"""What a 16-bit code can count up to."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,21 @@ Check = Callable[[Case], str | None]
 
 def missing_integer_form(graph: Graph, node: Node, group: LayerGroup) -> str | None:
     """Why the layer has no integer form; None when it has one."""
-    check = CHECKS.get(node.op)
+    check = CHECKS.get(group.op)
     if check is None:
-        return f"{node.op} has no integer form"
+        return REASONS.get(group.op, f"{group.op} has no integer form")
     for name in (*group.inputs, *group.outputs):
-        if graph.types[name].dtype != "float32":
+        if graph.types[name].dtype != "float32" and not counts_positions(graph, name):
             return f"its tensor `{name}` holds {graph.types[name].dtype}, and only float32 is quantized"
     return check(Case(node, group, graph))
+
+
+def counts_positions(graph: Graph, tensor: str) -> bool:
+    """Whether a tensor is the output of ArgMax or ArgMin, or such an output moved."""
+    producer = graph.producer(tensor)
+    while producer is not None and producer.op in MOVING_OPS:
+        producer = graph.producer(producer.inputs[0])
+    return producer is not None and producer.op in INDEX_OPS
 
 
 def _always(case: Case) -> str | None:
@@ -66,6 +82,12 @@ def _conv(case: Case) -> str | None:
     if case.rank(case.node.inputs[0]) not in IMAGE_RANKS:
         return "only 1-D and 2-D convolutions have an integer form"
     return None
+
+
+def _conv_transpose(case: Case) -> str | None:
+    if case.is_constant(1) and "pads" not in case.node.attributes:
+        return "its padding cannot be written as numbers of elements"
+    return _conv(case)
 
 
 def _gemm(case: Case) -> str | None:
@@ -94,10 +116,6 @@ def _two_operands(case: Case) -> str | None:
     return None
 
 
-def _division(case: Case) -> str | None:
-    return None if case.is_constant(1) else "it divides by an activation"
-
-
 def _power(case: Case) -> str | None:
     if not case.is_constant(1) or case.graph.types[case.node.inputs[1]].size != 1:
         return "its exponent is not one constant number"
@@ -105,9 +123,7 @@ def _power(case: Case) -> str | None:
 
 
 def _prelu(case: Case) -> str | None:
-    if not case.is_constant(1) or case.graph.types[case.node.inputs[1]].size != 1:
-        return "it has a slope per channel, and tables hold one slope"
-    return None
+    return None if case.is_constant(1) else "its slopes are not constant"
 
 
 def _clip(case: Case) -> str | None:
@@ -140,11 +156,21 @@ def _constant_parameters(case: Case) -> str | None:
 
 
 def _pad(case: Case) -> str | None:
-    if not case.group.passthrough:
-        return "it pads with a value other than zero"
     if case.node.attributes.get("mode", "constant") == "wrap":
         return "padding by wrapping around has no integer form"
-    return _constant_parameters(case)
+    missing = _constant_parameters(case)
+    if missing is None and not case.group.passthrough:
+        value = float(case.graph.constants[case.node.inputs[2]].reshape(-1)[0])
+        return None if math.isfinite(value) else f"it pads with {value}, which no range can hold"
+    return missing
+
+
+def _position(case: Case) -> str | None:
+    shape = case.graph.types[case.node.inputs[0]].shape
+    extent = shape[int(case.node.attributes.get("axis", 0))]
+    if extent - 1 > LARGEST_INDEX:
+        return f"positions go up to {extent - 1}, and codes count up to {LARGEST_INDEX}"
+    return None
 
 
 def _gather(case: Case) -> str | None:
@@ -173,26 +199,35 @@ def _resize(case: Case) -> str | None:
 CHECKS: dict[str, Check] = {
     **dict.fromkeys(UNARY_FUNCTIONS, _always),
     "Add": _two_operands,
+    "ArgMax": _position,
+    "ArgMin": _position,
     "AveragePool": _average_pool,
     "Clip": _clip,
     "Concat": _activations_only,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "DepthToSpace": _always,
-    "Div": _division,
+    "Div": _two_operands,
+    "Expand": _constant_parameters,
     "Flatten": _always,
     "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _always,
     "GlobalMaxPool": _always,
     "Identity": _always,
+    "LogSoftmax": _always,
     "MatMul": _matmul,
+    "Max": _two_operands,
     "MaxPool": _max_pool,
+    "Min": _two_operands,
     "Mul": _two_operands,
     "PRelu": _prelu,
     "Pad": _pad,
     "Pow": _power,
     "ReduceMax": _constant_parameters,
     "ReduceMean": _constant_parameters,
+    "ReduceMin": _constant_parameters,
+    "ReduceSum": _constant_parameters,
     "Relu": _always,
     "Reshape": _constant_parameters,
     "Resize": _resize,
@@ -202,7 +237,16 @@ CHECKS: dict[str, Check] = {
     "Split": _constant_parameters,
     "Squeeze": _always,
     "Sub": _two_operands,
+    "Tile": _constant_parameters,
     "Transpose": _always,
     "Unsqueeze": _always,
 }
-"""ONNX operator -> check."""
+"""Operator of a layer -> check."""
+
+RECURRENT = (
+    "{op} is written out step by step only without peepholes, clipping, coupled gates and sequence lengths of its own, "
+    "with plain activations and at most 256 steps"
+)
+
+REASONS = {op: RECURRENT.format(op=op) for op in ("LSTM", "GRU", "RNN")}
+"""Operator without a check -> why it has no integer form, where there is more to say."""

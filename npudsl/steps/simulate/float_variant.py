@@ -6,6 +6,7 @@ the graph that also gives every layer's output.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from npudsl.artifacts.blob import Blob, BlobReader, BlobSpace, Tree
 from npudsl.artifacts.float_model import graph_from_record, groups_from_record
 from npudsl.artifacts.trace import SimulationTrace, Storage, TraceLayer, border_name
 from npudsl.ir import float_run
+from npudsl.ir.graph import Graph
 from npudsl.ir.groups import LayerGroup
 from npudsl.plan.step import Part
 from npudsl.steps.simulate.chunks import Chunk, other_chunks, report_chunks
@@ -24,6 +26,7 @@ from npudsl.steps.simulate.samples import check_finite, files_of, fitted_preproc
 from npudsl.steps.simulate.tap import float_session
 
 MODE = "float"
+FLOAT_BYTES = 4
 
 
 def expand(
@@ -34,7 +37,7 @@ def expand(
     graph, groups = graph_from_record(graph_record, {}), groups_from_record(graph_record)
     kept = [*graph.outputs, *dumped_tensors(record["dump"], graph, groups, context["dump"])]
     with_borders = list(dict.fromkeys([*kept, *border_tensors(graph, groups)]))
-    samples, count = record["samples"], record["report_samples"]
+    samples, count = record["samples"], report_count(record, graph, groups)
     shared = {
         "mode": MODE,
         "preprocess": fitted_preprocess(record, graph),
@@ -55,6 +58,16 @@ def expand(
         *(part(name, chunk, with_borders) for name, chunk in report_chunks(samples, count).items()),
         *(part(name, chunk, kept) for name, chunk in others.items()),
     ]
+
+
+def report_count(record: Mapping[str, Any], graph: Graph, groups: Sequence[LayerGroup]) -> int:
+    """So many first samples get figures for every layer: fewer than asked for when their activations take too much."""
+    wanted: int = min(record["report_samples"], len(record["samples"]))
+    budget: int | None = record["activation_bytes"]
+    if budget is None:
+        return wanted
+    elements = sum(math.prod(graph.types[name].shape) for name in border_tensors(graph, groups))
+    return max(1, min(wanted, budget // max(elements * FLOAT_BYTES, 1)))
 
 
 def run_part(record: Mapping[str, Any], inputs: Mapping[str, Blob], context: Any, space: BlobSpace) -> Tree:
@@ -80,7 +93,7 @@ def join(record: Mapping[str, Any], inputs: Mapping[str, Tree], parts: Mapping[s
     """Outputs and dumps in dataset order, borders as the report's chunks hold them."""
     graph_record = space.read_json(inputs["model"]["graph.json"])
     graph, groups = graph_from_record(graph_record, {}), groups_from_record(graph_record)
-    samples, count = record["samples"], record["report_samples"]
+    samples, count = record["samples"], report_count(record, graph, groups)
     report = report_chunks(samples, count)
     borders = border_tensors(graph, groups)
     dumps = dumped_tensors(record["dump"], graph, groups, None)

@@ -5,19 +5,23 @@ Stored arrays have one row per sample; the machine joins samples and batch on it
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from npudsl.artifacts.blob import Blob, BlobSpace, Tree
-from npudsl.artifacts.quantized_model import QuantizedModel, TensorQuantization, layer_from_record
+from npudsl.artifacts.quantized_model import IntegerLayer, QuantizedModel, TensorQuantization, layer_from_record
 from npudsl.machine.execute import Machine
-from npudsl.numerics.metrics import accumulate
 from npudsl.steps.simulate.samples import sample_tensors
 from npudsl.steps.simulate.segments import layer_digest
 
 Array = np.ndarray[Any, Any]
+
+LAYERS = 1024
+"""Layers that are kept between parts."""
 
 
 def run_entire(record: Mapping[str, Any], inputs: Mapping[str, Blob], context: Any, space: BlobSpace) -> Tree:
@@ -59,7 +63,7 @@ class _IntegerPart:
         self._context = context
         self._space = space
         self.model = _program(record, context)
-        self.machine = Machine(self.model, space)
+        self.machine = Machine(self.model, space, compiled=bool(context["compiled"]))
 
     def entering(self) -> dict[str, Array]:
         """Codes of everything the segment reads: made by other segments, or graph inputs."""
@@ -80,15 +84,16 @@ class _IntegerPart:
 
     def sums(self, made: Mapping[str, Array]) -> Array:
         """Error sums (tensors, samples, sums) of the reported tensors."""
-        return np.array([self._tensor_sums(name, made[name]) for name in self._record["reported"]])
+        return np.array(
+            [
+                self.machine.error_sums(self._floats(name), self.rows(made[name], name), name)
+                for name in self._record["reported"]
+            ]
+        )
 
     def rows(self, values: Array, name: str) -> Array:
         """One row per sample out of the machine's array."""
         return values.reshape(-1, *self.model.tensors[name].shape)
-
-    def _tensor_sums(self, name: str, values: Array) -> list[tuple[float, ...]]:
-        pairs = zip(self._floats(name), self.rows(values, name), strict=True)
-        return [accumulate(reals, self.machine.dequantize(codes, name)).row() for reals, codes in pairs]
 
     def _from_samples(self, names: list[str]) -> dict[str, Array]:
         if not names:
@@ -106,9 +111,10 @@ class _IntegerPart:
 
 def _program(record: Mapping[str, Any], context: Mapping[str, Any]) -> QuantizedModel:
     """The part's layers as a program; raises ValueError when the context's layers are not those of the record."""
-    layers = tuple(layer_from_record(item) for item in context["layers"])
-    if {layer.name: layer_digest(layer) for layer in layers} != dict(record["layers"]):
+    read = [_layer(json.dumps(item)) for item in context["layers"]]
+    if {layer.name: digest for layer, digest in read} != dict(record["layers"]):
         raise ValueError("the layers of the context are not those of the record")
+    layers = tuple(layer for layer, _ in read)
     tensors = {
         name: TensorQuantization(name=name, **{**item, "shape": tuple(item["shape"])})
         for name, item in record["tensors"].items()
@@ -123,6 +129,13 @@ def _program(record: Mapping[str, Any], context: Mapping[str, Any]) -> Quantized
         weights={},
         layers=layers,
     )
+
+
+@functools.lru_cache(maxsize=LAYERS)
+def _layer(text: str) -> tuple[IntegerLayer, str]:
+    """A layer from its JSON, and its digest: the same for every chunk."""
+    layer = layer_from_record(json.loads(text))
+    return layer, layer_digest(layer)
 
 
 def _joined(rows: Array) -> Array:

@@ -36,6 +36,8 @@ class _Plan:
     segments: tuple[Segment, ...]
     borders: frozenset[str]
     report: Mapping[str, Chunk]
+    report_samples: int
+    """As many as the float simulation reports."""
     preprocess: Sequence[Json]
 
     def reported(self, segment: Segment) -> tuple[str, ...]:
@@ -43,12 +45,16 @@ class _Plan:
         return tuple(name for layer in segment.own_layers for name in layer.outputs if name in self.borders)
 
 
+MACS_WORTH_COMPILING = 5_000_000_000
+"""About two seconds of numpy; compiling the kernels takes about five, once per machine."""
+
+
 def expand(
     record: Mapping[str, Any], inputs: Mapping[str, Tree], reader: BlobReader, previous: list[Any], context: Any
 ) -> list[Part]:
     """``entire`` parts in the order of segments, then ``single`` parts."""
     plan = _plan(record, inputs, reader, context["dump"])
-    others = other_chunks(record["samples"], record["report_samples"], previous)
+    others = other_chunks(record["samples"], plan.report_samples, previous)
     digests = {layer.name: layer_digest(layer) for layer in plan.model.layers}
     draft = _Draft(plan, record, inputs, context, digests)
     parts = []
@@ -66,7 +72,7 @@ def join(record: Mapping[str, Any], inputs: Mapping[str, Tree], parts: Mapping[s
     plan = _plan(record, inputs, space, None)
     samples, model = record["samples"], plan.model
     chunks = _chunk_samples(plan, parts, space)
-    reported = samples[: record["report_samples"]]
+    reported = samples[: plan.report_samples]
     accumulated = tuple(name for segment in plan.segments for name in plan.reported(segment))
 
     def stacked(name: str) -> Blob:
@@ -155,7 +161,12 @@ class _Draft:
         }
 
     def _context(self, layers: Sequence[IntegerLayer]) -> dict[str, Json]:
-        return {"layers": [layer_record(layer) for layer in layers]}
+        return {"layers": [layer_record(layer) for layer in layers], "compiled": self._is_worth_compiling()}
+
+    def _is_worth_compiling(self) -> bool:
+        """Whether the whole simulation takes numpy longer than a compiler takes for the kernels; bytes are the same."""
+        macs = sum(layer.macs for layer in self.plan.model.layers)
+        return macs * len(self.record["samples"]) >= MACS_WORTH_COMPILING
 
     def _constants(self, segment: Segment) -> dict[str, Blob | PartOutput]:
         return {
@@ -172,14 +183,14 @@ def _plan(record: Mapping[str, Any], inputs: Mapping[str, Tree], reader: BlobRea
     graph, groups = graph_from_record(graph_record, {}), groups_from_record(graph_record)
     model = QuantizedModel.load(inputs["quantized"], reader)
     reference = SimulationTrace.load(inputs["reference"], reader)
-    samples, count = record["samples"], record["report_samples"]
-    if list(reference.samples) != list(samples) or reference.report_samples != min(count, len(samples)):
+    samples, count = record["samples"], reference.report_samples
+    if list(reference.samples) != list(samples):
         raise ValueError("the float simulation is of other samples")
     named = dumped_tensors(record["dump"], graph, groups, subject)
     dumps = tuple(name for name in named if name in model.tensors)
     segments = cut_segments(model, [*model.outputs, *dumps])
     report, preprocess = report_chunks(samples, count), fitted_preprocess(record, graph)
-    return _Plan(model, dumps, segments, frozenset(reference.borders), report, preprocess)
+    return _Plan(model, dumps, segments, frozenset(reference.borders), report, count, preprocess)
 
 
 def _chunk_samples(plan: _Plan, parts: Mapping[str, Tree], space: BlobSpace) -> dict[str, Sequence[str]]:

@@ -46,6 +46,7 @@ KIND = StepKind(
         "npudsl.ir.graph",
         "npudsl.ir.groups",
         "npudsl.machine",
+        "npudsl.native.compiler",
         "npudsl.numerics",
         "npudsl.runtime_c",
         "npudsl.steps.simulate",
@@ -68,6 +69,8 @@ class SimulateConfig:
     report_samples: int = REPORT_SAMPLES
     dump: tuple[str, ...] = ("outputs",)
     """Values to keep besides the outputs: ``inputs``, ``outputs``, ``all``, layer or tensor names."""
+    activation_bytes: int | None = None
+    """Float activations of the report's samples may take this much; where they would take more, fewer are reported."""
 
     def record(self) -> dict[str, Json]:
         return {
@@ -76,17 +79,24 @@ class SimulateConfig:
             "layout": self.layout,
             "samples": list(self.samples),
             "report_samples": self.report_samples,
+            "activation_bytes": self.activation_bytes,
             "dump": list(self.dump),
         }
 
 
 def config_from(
-    program: Program, samples: SampleSet, variant: str, dump: Iterable[str] = ("outputs",)
+    program: Program,
+    samples: SampleSet,
+    variant: str,
+    dump: Iterable[str] = ("outputs",),
+    *,
+    activation_bytes: int | None = None,
 ) -> SimulateConfig:
     """The config that runs ``variant`` (or ``float``) of ``program`` over a resolved dataset."""
     digests = tuple(sample.digest for sample in samples.samples)
     layout = default_layout(program.model.format)
-    return SimulateConfig(variant, program.inputs, layout, digests, dump=tuple(dict.fromkeys(dump)))
+    kept = tuple(dict.fromkeys(dump))
+    return SimulateConfig(variant, program.inputs, layout, digests, activation_bytes=activation_bytes, dump=kept)
 
 
 def context_from(samples: SampleSet, block: str | None = None) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_a_shard_of_many_zeros_is_small(space: Any) -> None:
 def test_counts_above_four_billion_keep_their_value(space: Any) -> None:
     observer = Observer(["x"])
     observer.add({"x": np.ones(3, dtype=np.float32)})
-    observer._counters["x"][0x3F80] = 1 << 33
+    observer._counters._counters[0][0x3F80] = 1 << 33
     shard = Shard.load(observer.save(["s0"], space), space)
     assert shard.counts.tolist() == [1 << 33]
     assert Merged([shard, shard], ["s0", "s0"])["x"].count == 1 << 34

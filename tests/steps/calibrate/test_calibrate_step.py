@@ -23,6 +23,7 @@ from npudsl.ir.groups import Clamp, LayerGroup
 from npudsl.ir.onnx_proto import to_onnx
 from npudsl.keys import digest_bytes, digest_record
 from npudsl.language.program import Dataset, Feed, Input, Model, PathValue, Program
+from npudsl.numerics.pattern_counters import NumpyCounters
 from npudsl.numerics.ranges_counters import Observation
 from npudsl.steps.calibrate.kind import KIND, CalibrateConfig, config_from, context_from
 from npudsl.steps.calibrate.run import expand, join, run_part
@@ -210,3 +211,19 @@ def test_parts_may_run_in_threads_side_by_side(space: Any, tmp_path: Path) -> No
         trees = list(pool.map(lambda part: run_part(part.record, part.inputs, part.context, space), parts))
     together = join(record, {}, {part.name: tree for part, tree in zip(parts, trees, strict=True)}, space)
     assert together == calibrate(space, samples)
+
+
+def test_the_compiled_pass_changes_no_bit(space: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = make_samples(tmp_path / "calib", 20)
+    compiled = calibrate(space, samples)
+    monkeypatch.setattr("npudsl.steps.calibrate.observe.pattern_counters", NumpyCounters)
+    assert calibrate(space, samples) == compiled
+
+
+def test_a_tensor_that_overflows_is_found_without_the_compiled_pass(
+    space: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("npudsl.steps.calibrate.observe.pattern_counters", NumpyCounters)
+    with pytest.raises(NpuError) as caught:
+        calibrate(space, make_samples(tmp_path / "calib", 3, large=(1,)))
+    assert caught.value.diagnostics[0].message.startswith('tensor "out" has inf at index [0, ')

@@ -22,7 +22,7 @@ FILES = {
     "dtln": "dtln_model_1.onnx",
 }
 
-GROUPS = {"mnist": 6, "squeezenet1.1": 39, "mobilenet_v2_1.0_224": 66, "ultraface-rfb320": 91, "dtln": 35}
+GROUPS = {"mnist": 6, "squeezenet1.1": 39, "mobilenet_v2_1.0_224": 66, "ultraface-rfb320": 91, "dtln": 77}
 
 MACS = {
     "mnist": 786_560,

@@ -161,17 +161,22 @@ class Bench:
                     codes = self.space.read_array(layer.constants[role])
                     scales = np.array(weight.scales) if len(weight.scales) > 1 else weight.scales[0]
                     reals = dequantize(codes, scales, weight.zero_point, axis=0 if len(weight.scales) > 1 else None)
-                    constants[weight.name] = _in_model_layout(reals, self.graph, layer.name, constants[weight.name])
+                    constants[weight.name] = _in_model_layout(reals, self.graph, layer.name, weight.name)
         return replace(self.graph, constants=constants)
 
 
-def _in_model_layout(reals: np.ndarray, graph: Graph, layer: str, original: np.ndarray) -> np.ndarray:
+def _in_model_layout(reals: np.ndarray, graph: Graph, layer: str, constant: str) -> np.ndarray:
     """The inverse of ``in_layout``."""
-    op = next(node.op for node in graph.nodes if node.name == layer)
-    if op == "Div":
+    node = next(node for node in graph.nodes if node.name == layer)
+    original = graph.constants[constant]
+    if node.op == "Div" and node.inputs[1] == constant:
         reals = in_layout(reals, "reciprocal")
-    if op == "MatMul":
+    if node.op == "MatMul":
         reals = reals.T
+    if node.op == "ConvTranspose":
+        group = node.attributes["group"]
+        outputs, inputs, *kernel = reals.shape
+        reals = reals.reshape(group, outputs // group, inputs, *kernel).swapaxes(1, 2)
     return reals.reshape(original.shape).astype(np.float32)
 
 

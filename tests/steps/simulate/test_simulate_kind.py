@@ -28,6 +28,7 @@ OTHER = {
     "layout": "NHWC",
     "samples": ("b", "a"),
     "report_samples": 1,
+    "activation_bytes": 1,
     "dump": ("all",),
     "name": "other",
     "reference": "i16",
@@ -41,7 +42,14 @@ OTHER = {
 }
 
 # Modules that carry no arithmetic of a result: how steps, blobs and problems are written down.
-PLUMBING = ("npudsl.diagnostics", "npudsl.keys", "npudsl.language", "npudsl.plan", "npudsl.artifacts.blob")
+PLUMBING = (
+    "npudsl.diagnostics",
+    "npudsl.keys",
+    "npudsl.language",
+    "npudsl.native",  # the compiler's flags are in the key, where libraries are kept is not
+    "npudsl.plan",
+    "npudsl.artifacts.blob",
+)
 
 PROBE = """
 import importlib, json, sys

@@ -66,7 +66,7 @@ static unsigned char *read_file(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");
     unsigned char *data;
-    long length;
+    long length = 0;
     if (file == NULL)
         fail(path, strerror(errno));
     if (fseek(file, 0, SEEK_END) != 0 || (length = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) != 0)
